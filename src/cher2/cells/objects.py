@@ -1,0 +1,76 @@
+"""The table of objects: its columns, their types and what they mean.
+
+One row an object of one frame. Every part of cher2 that writes, reads or documents the table takes its
+columns from here.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import pandas as pd
+
+KINDS = ("ctc", "leukocyte", "other")
+"""What an object can be."""
+
+GRADES = (0, 1, 2, 3)
+"""The grades of HER2: 0, 1+, 2+, 3+."""
+
+GRADE_NAMES = ("0", "1+", "2+", "3+")
+"""The grades as the field writes them."""
+
+
+class Column(NamedTuple):
+    """A column of the table of objects."""
+
+    name: str
+    dtype: str
+    meaning: str
+
+
+COLUMNS = (
+    Column("patient_id", "str", "the patient"),
+    Column("sample_id", "str", "the blood draw; the patient's id where the sheet gives none"),
+    Column("image", "str", "the frame: the file's path relative to the image folder"),
+    Column("object_id", "int32", "the object's label in labels.tif; from 1"),
+    Column("y_px", "float64", "centroid, rows from the top"),
+    Column("x_px", "float64", "centroid, columns from the left"),
+    Column("area_um2", "float64", "area of the cell body in square micrometres"),
+    Column("diameter_um", "float64", "diameter of the circle of that area in micrometres"),
+    Column("eccentricity", "float64", "of the ellipse with the same second moments: 0 round, 1 a line"),
+    Column("solidity", "float64", "area over that of the convex hull"),
+    Column("dapi_mean", "float64", "mean DAPI over the nucleus (over the body where there is none)"),
+    Column("ck_mean", "float64", "mean cytokeratin over the cell body"),
+    Column("cd45_mean", "float64", "mean CD45 over the cell body"),
+    Column("her2_mean", "float64", "mean HER2 over the cell body, minus the local background"),
+    Column("her2_background", "float64", "local background of HER2 around the cell, in raw counts"),
+    Column("her2_se", "float64", "standard error of her2_mean"),
+    Column("nucleus_overlap", "float64", "area of the nucleus inside the body, over the area of the body"),
+    Column("saturated_fraction", "float64", "pixels of the body that are saturated in any channel"),
+    Column("touches_border", "bool", "the body is cut by the frame's border"),
+    Column("duplicate_of", "str", "image and object_id of the same cell in another frame, or empty"),
+    Column("kind", "str", "ctc, leukocyte or other"),
+    Column("failed_gate", "str", "why it is not a CTC: the first gate that it failed; empty for a CTC"),
+    Column("her2_intensity", "float64", "HER2 in the protocol's unit"),
+    Column("grade_auto", "Int8", "0 to 3; empty where the cell could not be graded"),
+    Column("p0", "float64", "probability of grade 0"),
+    Column("p1", "float64", "probability of grade 1+"),
+    Column("p2", "float64", "probability of grade 2+"),
+    Column("p3", "float64", "probability of grade 3+"),
+)
+
+MEASURED = tuple(column.name for column in COLUMNS[:19])
+"""Columns that a frame gives by itself; the others need the whole sample."""
+
+
+def empty_objects() -> pd.DataFrame:
+    """Return a table of objects with every column and no row."""
+    return pd.DataFrame({c.name: pd.Series(dtype=c.dtype) for c in COLUMNS})
+
+
+def with_types(objects: pd.DataFrame) -> pd.DataFrame:
+    """Return the table with its columns in order and of their types; further columns follow as they are."""
+    known = [c.name for c in COLUMNS if c.name in objects]
+    further = [name for name in objects if name not in known]
+    types = {c.name: c.dtype for c in COLUMNS if c.name in objects}
+    return objects[[*known, *further]].astype(types)

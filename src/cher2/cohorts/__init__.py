@@ -1,0 +1,1 @@
+"""From patients and a clinical table to the comparison of cohorts."""

@@ -1,0 +1,74 @@
+"""The errors of cher2.
+
+Whatever goes wrong for a reason that a user can mend is one of these. Each says what is wrong, where, and
+what to do about it, in one line; the command line prints it in red, napari shows it as a notification, and
+``errors.csv`` keeps it beside the image that it concerns.
+"""
+
+from __future__ import annotations
+
+
+class Cher2Error(Exception):
+    """Something that the user can mend.
+
+    Parameters
+    ----------
+    what : str
+        What is wrong, as a sentence without its full stop.
+    where : str, optional
+        The file, column, key or patient that it concerns.
+    remedy : str, optional
+        What to do about it, as a sentence without its full stop.
+    """
+
+    def __init__(self, what: str, *, where: str = "", remedy: str = "") -> None:
+        super().__init__(what)
+        self.what = what
+        self.where = where
+        self.remedy = remedy
+
+    def __str__(self) -> str:
+        text = f"{self.where}: {self.what}." if self.where else f"{self.what}."
+        text = f"{text} {self.remedy}." if self.remedy else text
+        # One line, whatever a file's name holds: a line break in it must not look like a second message.
+        return " ".join(text.split())
+
+    def __reduce__(self) -> tuple[object, ...]:
+        # Keyword-only arguments would be lost when the error travels back from a worker process.
+        return _rebuild, (type(self), self.what, self.where, self.remedy)
+
+
+def _rebuild(kind: type[Cher2Error], what: str, where: str, remedy: str) -> Cher2Error:
+    return kind(what, where=where, remedy=remedy)
+
+
+class ProtocolError(Cher2Error):
+    """The protocol has an unknown key, or a value that makes no sense."""
+
+
+class ImageError(Cher2Error):
+    """A file that should be an image cannot be read as one."""
+
+
+class ChannelError(ImageError):
+    """An image lacks a channel that the protocol names, or names it twice."""
+
+
+class SampleSheetError(Cher2Error):
+    """The sample sheet and the images do not fit together."""
+
+
+class ClinicalTableError(Cher2Error):
+    """The clinical table has a row or a value that cannot be used."""
+
+
+class StudyError(Cher2Error):
+    """The study folder cannot be used for what was asked."""
+
+
+class GradingError(Cher2Error):
+    """A sample's cells cannot be graded in the protocol's unit."""
+
+
+class CohortError(Cher2Error):
+    """The cohorts cannot be compared."""

@@ -1,0 +1,1 @@
+"""Files of microscope frames, read into :class:`~cher2.images.image.Image`."""

@@ -1,0 +1,117 @@
+"""One frame in memory, whatever file it came from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cher2.errors import ChannelError
+from cher2.protocol import ROLES, Channels, Role
+
+
+@dataclass(frozen=True, eq=False)
+class Image:
+    """One frame: its channels and what the file says about them.
+
+    Parameters
+    ----------
+    pixels : ndarray, shape (C, Y, X)
+        The channels as the file holds them: uint8, uint16 or float32, in camera counts.
+    channels : tuple of str, length C
+        The channels' names in the file; an empty string where the file gives none.
+    pixel_size_um : float or None
+        Side of a pixel in micrometres; None where the file does not say.
+    name : str
+        What tables call the frame: the file's path relative to the image folder.
+    bits : int or None
+        Significant bits of the camera, where the file says.
+    position_um : tuple of float or None
+        Stage position (y, x) of the frame's first pixel in micrometres, where the file says.
+    """
+
+    pixels: NDArray[Any]
+    channels: tuple[str, ...] = ()
+    pixel_size_um: float | None = None
+    name: str = "image"
+    bits: int | None = None
+    position_um: tuple[float, float] | None = None
+
+    def __post_init__(self) -> None:
+        if self.pixels.ndim != 3 or 0 in self.pixels.shape:
+            raise ChannelError(
+                f"an image has channels, rows and columns, but this one has the shape {self.pixels.shape}",
+                where=self.name,
+                remedy="Give the pixels as an array (C, Y, X)",
+            )
+        names = self.channels or ("",) * len(self.pixels)
+        if len(names) != len(self.pixels):
+            raise ChannelError(
+                f"there are {len(self.pixels)} channels but {len(names)} channel names", where=self.name
+            )
+        object.__setattr__(self, "channels", tuple(names))
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Rows and columns of the frame."""
+        return self.pixels.shape[1], self.pixels.shape[2]
+
+    @property
+    def saturation(self) -> float:
+        """The count at which the camera saturates; infinity where that cannot be known (float pixels).
+
+        Without a word in the file, the camera is taken to have the fewest of 8, 10, 12, 14 or 16 bits that
+        hold the brightest pixel: a frame that touches 4095 is from a 12-bit camera.
+        """
+        if not np.issubdtype(self.pixels.dtype, np.integer):
+            return float("inf")
+        brightest = int(self.pixels.max())
+        known = self.bits if self.bits and brightest < 2**self.bits else None
+        bits = known or next((b for b in (8, 10, 12, 14, 16) if brightest < 2**b), 16)
+        return float(2**bits - 1)
+
+    def channel_index(self, role: Role, channels: Channels) -> int:
+        """Return the number of the channel that has a role.
+
+        Names are compared without regard to case. A number in the protocol counts from 0.
+
+        Raises
+        ------
+        ChannelError
+            The image has no such channel, or two of that name.
+        """
+        wanted = getattr(channels, role)
+        if isinstance(wanted, int):
+            if wanted >= len(self.pixels):
+                raise self._missing(role, f"number {wanted}")
+            return wanted
+        found = [i for i, name in enumerate(self.channels) if name.casefold() == wanted.casefold()]
+        if not found:
+            raise self._missing(role, f'"{wanted}"')
+        if len(found) > 1:
+            raise ChannelError(
+                f'two channels are named "{wanted}" (numbers {found[0]} and {found[1]})',
+                where=self.name,
+                remedy=f"Give the channel's 0-based number in the protocol: channels.{role} = {found[0]}",
+            )
+        return found[0]
+
+    def plane(self, role: Role, channels: Channels) -> NDArray[Any]:
+        """Return the channel (Y, X) that has a role; see :meth:`channel_index`."""
+        plane: NDArray[Any] = self.pixels[self.channel_index(role, channels)]
+        return plane
+
+    def planes(self, channels: Channels) -> dict[Role, NDArray[Any]]:
+        """Return the four channels (Y, X) by role."""
+        return {role: self.plane(role, channels) for role in ROLES}  # type: ignore[misc]
+
+    def _missing(self, role: Role, wanted: str) -> ChannelError:
+        named = [name for name in self.channels if name]
+        has = f"it has {', '.join(named)}" if named else f"it has {len(self.pixels)} unnamed channels"
+        return ChannelError(
+            f"no channel {wanted} for the role {role}; {has}",
+            where=self.name,
+            remedy=f"Set channels.{role} in the protocol to a channel's name or 0-based number",
+        )

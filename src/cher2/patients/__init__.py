@@ -1,0 +1,1 @@
+"""From graded cells to patients: counts, the cHER2 ratio, its uncertainty and the group."""

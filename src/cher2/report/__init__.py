@@ -1,0 +1,1 @@
+"""What a study is read as: derived tables, figures and one page."""

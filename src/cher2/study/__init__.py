@@ -1,0 +1,1 @@
+"""The study folder: results of the machine as files, whole or absent."""

@@ -47,6 +47,8 @@ COLUMNS = (
     Column("her2_se", "float64", "standard error of her2_mean"),
     Column("nucleus_overlap", "float64", "area of the nucleus inside the body, over the area of the body"),
     Column("saturated_fraction", "float64", "pixels of the body that are saturated in any channel"),
+    Column("ck_median", "float64", "median cytokeratin over the cell body: what the gate looks at"),
+    Column("cd45_median", "float64", "median CD45 over the cell body: what the gate looks at"),
     Column("touches_border", "bool", "the body is cut by the frame's border"),
     Column("duplicate_of", "str", "image and object_id of the same cell in another frame, or empty"),
     Column("kind", "str", "ctc, leukocyte or other"),
@@ -57,10 +59,8 @@ COLUMNS = (
     Column("p1", "float64", "probability of grade 1+"),
     Column("p2", "float64", "probability of grade 2+"),
     Column("p3", "float64", "probability of grade 3+"),
+    Column("not_graded", "str", "why the object has no grade; empty where it has one"),
 )
-
-MEASURED = tuple(column.name for column in COLUMNS[:19])
-"""Columns that a frame gives by itself; the others need the whole sample."""
 
 
 def empty_objects() -> pd.DataFrame:

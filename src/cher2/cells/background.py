@@ -1,0 +1,101 @@
+"""What lies under the cells: camera offset, haze and its slow changes over the frame.
+
+The background is estimated on a coarse grid, never with a huge kernel at full size: what varies over a hundred
+micrometres needs no more than a value every few.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+GRID_UM = 5.0
+"""Side of the averaged blocks: large against noise and specks, small against a cell."""
+
+TILE_UM = 75.0
+"""Side of the tiles that each give one value of the background: several cells wide."""
+
+LOW_QUANTILE = 0.25
+"""The part of a tile that must be free of cells for the tile to be right."""
+
+
+@dataclass(frozen=True, eq=False)
+class Background:
+    """The background of one channel of one frame.
+
+    Parameters
+    ----------
+    plane : ndarray of float32, shape (Y, X)
+        The background in raw counts at every pixel.
+    noise : float
+        Standard deviation of a background pixel in counts; always above 0.
+    """
+
+    plane: NDArray[np.float32]
+    noise: float
+
+
+def estimate_background(plane: NDArray[Any], pixel_size_um: float) -> Background:
+    """Estimate the background of one channel.
+
+    The frame is averaged over blocks of 5 um; in tiles of 75 um the lower quartile of the blocks is the
+    background, so that three quarters of a tile may be covered by cells. A median over neighbouring tiles
+    removes a tile that is covered whole, and cubic interpolation leads back to pixels.
+
+    Parameters
+    ----------
+    plane : ndarray, shape (Y, X)
+        The channel in raw counts.
+    pixel_size_um : float
+        Side of a pixel in micrometres.
+
+    Returns
+    -------
+    Background
+    """
+    rows, columns = plane.shape
+    blocks = max(1, round(TILE_UM / GRID_UM))
+    tile_rows = max(1, round(rows * pixel_size_um / TILE_UM))
+    tile_columns = max(1, round(columns * pixel_size_um / TILE_UM))
+    grid = cv2.resize(
+        plane.astype(np.float32, copy=False),
+        (min(columns, tile_columns * blocks), min(rows, tile_rows * blocks)),
+        interpolation=cv2.INTER_AREA,
+    )
+    noise = noise_of(plane)
+    # The lower quartile of blocks of pure noise lies 0.67 of their standard deviation below their mean.
+    pixels_in_block = plane.size / grid.size
+    tiles = _tile_quantiles(grid, tile_rows, tile_columns) + np.float32(0.6745 * noise / pixels_in_block**0.5)
+    if min(tiles.shape) >= 3:
+        tiles = cv2.medianBlur(tiles, 3)
+    smooth = cv2.resize(tiles, (columns, rows), interpolation=cv2.INTER_CUBIC)
+    return Background(smooth, noise)
+
+
+def noise_of(plane: NDArray[Any]) -> float:
+    """Return the standard deviation of a background pixel of a channel (Y, X), in counts.
+
+    From the differences of pixels two columns apart (neighbours can share a debayered or resampled value),
+    by their median absolute deviation, which cells do not move. A frame without noise (8 bits of a dark
+    frame) gets that of rounding: a twelfth of a step, squared.
+    """
+    step = 1.0 if np.issubdtype(plane.dtype, np.integer) else 0.0
+    sample = plane[::16].astype(np.float32)
+    differences = np.abs(sample[:, 2:] - sample[:, :-2]) if plane.shape[1] > 2 else np.zeros(1)
+    spread = 1.4826 * float(np.median(differences)) / np.sqrt(2)
+    brightest = float(plane.max()) - float(plane.min())
+    return max(spread, step / np.sqrt(12), 1e-4 * brightest, float(np.finfo(np.float32).tiny))
+
+
+def _tile_quantiles(grid: NDArray[np.float32], tile_rows: int, tile_columns: int) -> NDArray[np.float32]:
+    """Return the lower quartile of each tile; a rest that does not fill a tile is left to its neighbour."""
+    height, width = grid.shape[0] // tile_rows, grid.shape[1] // tile_columns
+    kept = grid[: height * tile_rows, : width * tile_columns]
+    tiles = kept.reshape(tile_rows, height, tile_columns, width).swapaxes(1, 2).reshape(-1, height * width)
+    rank = int(LOW_QUANTILE * (height * width - 1))
+    quantiles = np.partition(tiles, rank, axis=1)[:, rank]
+    return quantiles.reshape(tile_rows, tile_columns)

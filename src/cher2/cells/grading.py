@@ -1,0 +1,79 @@
+"""From a cell's HER2 intensity to its grade, and how sure that grade is."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from scipy.special import ndtr
+
+from cher2.protocol import Grade
+
+Values = NDArray[np.float64]
+
+MIN_LEUKOCYTES = 20
+"""Leukocytes of a sample that a unit of leukocytes needs: their median is then known to about a tenth."""
+
+
+def grade_objects(objects: pd.DataFrame, settings: Grade) -> pd.DataFrame:
+    """Grade every object of a sample by its HER2 intensity.
+
+    Parameters
+    ----------
+    objects : DataFrame
+        All objects of one sample, with ``kind``.
+    settings : Grade
+        The protocol's unit and cut-offs.
+
+    Returns
+    -------
+    DataFrame
+        Columns ``her2_intensity`` (in the protocol's unit), ``grade_auto``, ``p0`` to ``p3`` and
+        ``not_graded`` (why, in words; empty where graded), with the index of `objects`. A cell exactly on a
+        cut-off takes the higher grade.
+    """
+    centre, scale, reason = _reference(objects, settings)
+    intensity = (objects["her2_mean"].to_numpy(float) - centre) / scale
+    error = objects["her2_se"].to_numpy(float) / scale
+    measured = np.isfinite(intensity)
+    grades = pd.array(np.searchsorted(settings.cutoffs, np.where(measured, intensity, 0.0), side="right"), dtype="Int8")
+    grades[~measured] = pd.NA
+    table = {"her2_intensity": intensity, "grade_auto": grades}
+    probabilities = grade_probabilities(intensity, error, settings)
+    table |= {f"p{grade}": probabilities[:, grade] for grade in range(4)}
+    table["not_graded"] = np.where(measured, "", reason or "HER2 could not be measured")
+    return pd.DataFrame(table, index=objects.index)
+
+
+def grade_probabilities(intensity: Values, error: Values, settings: Grade) -> Values:
+    """Return the probability of each grade, shape (n, 4), rows summing to 1.
+
+    The true intensity is taken as normal around the measured one, with the standard error of the measurement
+    and the protocol's coefficient of variation.
+    """
+    spread = np.hypot(error, settings.intensity_cv * np.abs(intensity))
+    spread = np.maximum(spread, np.finfo(float).tiny)
+    below = ndtr((np.asarray(settings.cutoffs) - intensity[:, None]) / spread[:, None])
+    edges = np.hstack([np.zeros((len(intensity), 1)), below, np.ones((len(intensity), 1))])
+    probabilities = np.diff(edges, axis=1)
+    probabilities[~np.isfinite(intensity)] = np.nan
+    return np.asarray(probabilities)
+
+
+def _reference(objects: pd.DataFrame, settings: Grade) -> tuple[float, float, str]:
+    """Return what is 0 and what is 1 in the protocol's unit, or NaN and the reason why there is no such unit."""
+    if settings.unit == "counts":
+        return 0.0, 1.0, ""
+    usable = (objects["kind"] == "leukocyte") & ~objects["touches_border"] & (objects["duplicate_of"] == "")
+    leukocytes = objects.loc[usable, "her2_mean"].to_numpy(float)
+    if len(leukocytes) < MIN_LEUKOCYTES:
+        return np.nan, np.nan, (
+            f"{len(leukocytes)} leukocytes in the sample, but the unit {settings.unit} needs {MIN_LEUKOCYTES}"
+        )
+    median = float(np.median(leukocytes))
+    spread = 1.4826 * float(np.median(np.abs(leukocytes - median)))
+    if settings.unit == "leukocyte_sd":
+        return (median, spread, "") if spread > 0 else (np.nan, np.nan, "the leukocytes' HER2 does not vary")
+    if median <= 0:
+        return np.nan, np.nan, f"the leukocytes' median HER2 is {median:.1f} counts: nothing to divide by"
+    return 0.0, median, ""

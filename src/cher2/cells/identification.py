@@ -1,0 +1,145 @@
+"""Which objects are CTCs, which leukocytes, and which neither.
+
+A CTC is DAPI+, CK+ and CD45-, at least as large as the protocol says, with its nucleus inside its body; a
+leukocyte is DAPI+, CD45+ and CK-; what is both CK+ and CD45+ is neither. Gates that the protocol leaves to
+``"auto"`` come from the sample's own cells, with its leukocytes as the internal control.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from cher2.protocol import Identify
+
+Values = NDArray[np.float64]
+
+ENOUGH = 8
+"""Cells that make a population: fewer have no median and spread worth a gate."""
+
+LOW_TAIL, HIGH_TAIL = 3.0, 4.0
+"""Robust standard deviations, of logarithms, from a lone population to its gate."""
+
+NUCLEAR_FRACTION = 0.25
+"""DAPI+ begins at this part of the cells' median DAPI: below lie ghosts and out-of-focus light."""
+
+FAINTEST = 3.0
+"""Standard errors of a mean below which a stain is not there."""
+
+
+@dataclass(frozen=True)
+class Gates:
+    """The gates in force for a sample, in background-subtracted counts.
+
+    Parameters
+    ----------
+    dapi_min, ck_min, cd45_max : float
+        The borders.
+    source : str
+        How they were found, in words.
+    """
+
+    dapi_min: float
+    ck_min: float
+    cd45_max: float
+    source: str
+
+
+def find_gates(objects: pd.DataFrame, settings: Identify) -> Gates:
+    """Find the gates of a sample: the protocol's numbers, and the sample's own where it says "auto".
+
+    Nucleated objects are taken for epithelial cells where CK exceeds CD45 and for leukocytes where not. The
+    gate of each stain lies between the two populations, at equal distance from both in their robust standard
+    deviations (of logarithms); where one of them is missing, at the tail of the other.
+
+    Parameters
+    ----------
+    objects : DataFrame
+        All measured objects of one sample.
+    settings : Identify
+        The protocol's gates.
+
+    Returns
+    -------
+    Gates
+    """
+    cells = objects[objects["nucleus_overlap"] >= settings.nucleus_overlap_min]
+    dapi = cells["dapi_mean"].to_numpy(float)
+    faint = FAINTEST * float(cells["her2_se"].median()) if len(cells) else 1.0
+    dapi_min = _given(settings.dapi_min, NUCLEAR_FRACTION * float(np.median(dapi)) if len(dapi) else 0.0)
+    bright = cells[dapi >= dapi_min]
+    ck, cd45 = (np.maximum(bright[f"{role}_median"].to_numpy(float), faint) for role in ("ck", "cd45"))
+    epithelial = ck > cd45
+    ck_min = _given(settings.ck_min, _between(ck[~epithelial], ck[epithelial], faint))
+    cd45_max = _given(settings.cd45_max, _between(cd45[epithelial], cd45[~epithelial], faint))
+    source = f"{int(np.sum(~epithelial))} leukocyte-like and {int(np.sum(epithelial))} epithelial-like cells"
+    return Gates(dapi_min, ck_min, cd45_max, source)
+
+
+def identify(objects: pd.DataFrame, gates: Gates, settings: Identify) -> pd.DataFrame:
+    """Tell CTCs, leukocytes and others apart.
+
+    Parameters
+    ----------
+    objects : DataFrame
+        Measured objects.
+    gates : Gates
+        The sample's gates.
+    settings : Identify
+        The protocol's limits of size and of the nucleus.
+
+    Returns
+    -------
+    DataFrame
+        Columns ``kind`` and ``failed_gate``, with the index of `objects`. A gate is named as the protocol
+        names it; an object that fails several names the first of: nucleus, DAPI, CK, CD45, size, shape.
+    """
+    nucleated = objects["nucleus_overlap"] >= settings.nucleus_overlap_min
+    dapi = objects["dapi_mean"] >= gates.dapi_min
+    ck = objects["ck_median"] >= gates.ck_min
+    cd45 = objects["cd45_median"] > gates.cd45_max
+    failures = [
+        (~nucleated, "nucleus_overlap_min"),
+        (~dapi, "dapi_min"),
+        (~ck, "ck_min"),
+        (cd45, "cd45_max"),
+        (objects["diameter_um"] < settings.min_diameter_um, "min_diameter_um"),
+        (objects["diameter_um"] > settings.max_diameter_um, "max_diameter_um"),
+        (objects["eccentricity"] > settings.max_eccentricity, "max_eccentricity"),
+        (objects["solidity"] < settings.min_solidity, "min_solidity"),
+    ]
+    failed = np.select([failure for failure, _ in failures], [name for _, name in failures], default="")
+    leukocyte = nucleated & dapi & cd45 & ~ck
+    kind = np.where(failed == "", "ctc", np.where(leukocyte, "leukocyte", "other"))
+    return pd.DataFrame({"kind": kind, "failed_gate": failed}, index=objects.index)
+
+
+def _given(setting: float | str, found: float) -> float:
+    return found if isinstance(setting, str) else float(setting)
+
+
+def _between(low: Values, high: Values, faint: float) -> float:
+    """Return the border between two populations of intensities, at equal distance in their own spreads."""
+    below, above = _log_population(low), _log_population(high)
+    if below and above and above[0] > below[0]:
+        border = (below[0] * above[1] + above[0] * below[1]) / (below[1] + above[1])
+    elif below:
+        border = below[0] + HIGH_TAIL * below[1]
+    elif above:
+        border = above[0] - LOW_TAIL * above[1]
+    else:
+        return 2 * faint
+    return float(max(np.exp(border), faint))
+
+
+def _log_population(values: Values) -> tuple[float, float] | None:
+    """Return the median and robust standard deviation of the logarithms; None for too few cells."""
+    if len(values) < ENOUGH:
+        return None
+    logarithms = np.log(values)
+    median = float(np.median(logarithms))
+    # No population is narrower than a tenth: a floor value shared by many cells is no spread.
+    return median, max(0.1, 1.4826 * float(np.median(np.abs(logarithms - median))))

@@ -1,0 +1,156 @@
+"""The way from a frame to graded cells, in its two halves.
+
+:func:`measure_image` needs one frame; :func:`grade_sample` needs all measured objects of a sample (a blood
+draw), because automatic gates and leukocyte units are the sample's. :func:`score_image` is both, for a sample of
+one frame.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from cher2.cells.grading import grade_objects
+from cher2.cells.identification import Gates, find_gates, identify
+from cher2.cells.measurement import measure
+from cher2.cells.objects import GRADE_NAMES, with_types
+from cher2.cells.segmentation import segment
+from cher2.images.image import Image
+from cher2.protocol import Protocol
+
+ALGORITHM = "1"
+"""Version of the algorithm: whatever changes a number in the table of objects changes it."""
+
+MEASURING_SECTIONS = ("channels", "image", "compensation")
+"""The protocol's sections that the measured half depends on; the others change only the grading half."""
+
+
+@dataclass(frozen=True, eq=False)
+class MeasuredImage:
+    """A frame's objects, measured but not yet identified.
+
+    Parameters
+    ----------
+    labels : ndarray of int32, shape (Y, X)
+        The cell bodies.
+    objects : DataFrame
+        One row an object.
+    """
+
+    labels: NDArray[np.int32]
+    objects: pd.DataFrame
+
+
+@dataclass(frozen=True, eq=False)
+class ScoredImage:
+    """A frame's graded cells.
+
+    Parameters
+    ----------
+    labels : ndarray of int32, shape (Y, X)
+        The cell bodies; ``object_id`` in the table is the label.
+    objects : DataFrame
+        One row an object, as in :data:`cher2.cells.objects.COLUMNS`.
+    gates : Gates
+        The gates that were in force.
+    """
+
+    labels: NDArray[np.int32]
+    objects: pd.DataFrame
+    gates: Gates
+
+    @property
+    def ctcs(self) -> pd.DataFrame:
+        """The rows that are CTCs."""
+        return self.objects[self.objects["kind"] == "ctc"]
+
+    def __str__(self) -> str:
+        ctcs = self.ctcs
+        counts = [int((ctcs["grade_auto"] == grade).sum()) for grade in range(4)]
+        grades = ", ".join(f"{n} graded {name}" for n, name in zip(counts, GRADE_NAMES, strict=True))
+        positive = sum(counts[1:])
+        ratio = f"{(counts[2] + counts[3]) / positive:.2f}" if positive else "undefined (no HER2+ CTC)"
+        leukocytes = int((self.objects["kind"] == "leukocyte").sum())
+        return f"{len(ctcs)} CTCs ({grades}), {leukocytes} leukocytes; cHER2 ratio {ratio}"
+
+
+def score_image(image: Image, protocol: Protocol | None = None) -> ScoredImage:
+    """Find, identify and grade the cells of one frame.
+
+    Parameters
+    ----------
+    image : Image
+        The frame; see :func:`cher2.read_image`.
+    protocol : Protocol, optional
+        The laboratory's decisions; the defaults where it is left out.
+
+    Returns
+    -------
+    ScoredImage
+
+    Raises
+    ------
+    ChannelError
+        The image lacks a channel that the protocol names, or has it twice.
+    """
+    protocol = protocol or Protocol()
+    measured = measure_image(image, protocol)
+    objects, gates = grade_sample(measured.objects, protocol)
+    return ScoredImage(measured.labels, objects, gates)
+
+
+def measure_image(image: Image, protocol: Protocol) -> MeasuredImage:
+    """Segment one frame and measure its objects.
+
+    Parameters
+    ----------
+    image : Image
+        The frame.
+    protocol : Protocol
+        Only its sections :data:`MEASURING_SECTIONS` matter here.
+
+    Returns
+    -------
+    MeasuredImage
+
+    Raises
+    ------
+    ChannelError
+        The image lacks a channel that the protocol names, or has it twice.
+    """
+    pixel_size_um = image.pixel_size_um or protocol.image.pixel_size_um
+    planes = image.planes(protocol.channels)
+    segmentation = segment(planes, pixel_size_um)
+    objects = measure(segmentation, planes, pixel_size_um, image.saturation)
+    objects.insert(0, "image", image.name)
+    return MeasuredImage(segmentation.labels, objects)
+
+
+def grade_sample(objects: pd.DataFrame, protocol: Protocol) -> tuple[pd.DataFrame, Gates]:
+    """Identify and grade all measured objects of one sample.
+
+    Parameters
+    ----------
+    objects : DataFrame
+        The measured objects of every frame of the sample; ``patient_id`` and ``sample_id`` are filled with an
+        empty text where they are not there.
+    protocol : Protocol
+        Its sections ``identify`` and ``grade`` matter here.
+
+    Returns
+    -------
+    objects : DataFrame
+        The same rows with every column of :data:`cher2.cells.objects.COLUMNS`.
+    gates : Gates
+        The gates that were in force.
+    """
+    table = objects.assign(
+        patient_id=objects.get("patient_id", ""), sample_id=objects.get("sample_id", ""), duplicate_of=""
+    )
+    gates = find_gates(table, protocol.identify)
+    table = pd.concat([table, identify(table, gates, protocol.identify)], axis=1)
+    table = pd.concat([table, grade_objects(table, protocol.grade)], axis=1)
+    return with_types(table), gates

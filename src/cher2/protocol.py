@@ -18,18 +18,17 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from cher2.errors import ProtocolError
 
-ROLES = ("dapi", "ck", "cd45", "her2")
-"""What a channel is for; the order in which cher2 keeps the channels of an image."""
-
 Role = Literal["dapi", "ck", "cd45", "her2"]
+"""What a channel is for."""
+
+ROLES: tuple[Role, ...] = ("dapi", "ck", "cd45", "her2")
+"""The roles, in the order in which cher2 keeps the channels of an image."""
 Gate = Annotated[float, Field(ge=0)] | Literal["auto"]
 ChannelName = Annotated[int, Field(ge=0)] | Annotated[str, Field(min_length=1)]
 
 
 class _Section(BaseModel):
-    model_config = ConfigDict(
-        frozen=True, extra="forbid", strict=False, allow_inf_nan=False, str_strip_whitespace=True
-    )
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=False, allow_inf_nan=False, str_strip_whitespace=True)
 
 
 class Channels(_Section):

@@ -88,7 +88,7 @@ def noise_of(plane: NDArray[Any]) -> float:
     differences = np.abs(sample[:, 2:] - sample[:, :-2]) if plane.shape[1] > 2 else np.zeros(1)
     spread = 1.4826 * float(np.median(differences)) / np.sqrt(2)
     brightest = float(plane.max()) - float(plane.min())
-    return max(spread, step / np.sqrt(12), 1e-4 * brightest, float(np.finfo(np.float32).tiny))
+    return float(max(spread, step / np.sqrt(12), 1e-4 * brightest, np.finfo(np.float32).tiny))
 
 
 def _tile_quantiles(grid: NDArray[np.float32], tile_rows: int, tile_columns: int) -> NDArray[np.float32]:

@@ -134,7 +134,7 @@ def _joined_to_nucleus(bodies: NDArray[np.int32], nuclei: NDArray[np.int32]) -> 
 
 def _without_holes(bodies: NDArray[np.int32]) -> NDArray[np.int32]:
     """Give each hole in a body to that body: a faint middle within a bright ring belongs to the cell."""
-    count, pieces, boxes, _ = cv2.connectedComponentsWithStats((bodies == 0).view(np.uint8), connectivity=4)
+    _, pieces, boxes, _ = cv2.connectedComponentsWithStats((bodies == 0).view(np.uint8), connectivity=4)
     rows, columns = bodies.shape
     left, top, width, height = boxes[:, :4].T
     enclosed = (left > 0) & (top > 0) & (left + width < columns) & (top + height < rows)
@@ -151,9 +151,7 @@ def _without_holes(bodies: NDArray[np.int32]) -> NDArray[np.int32]:
     return filled
 
 
-def _add_without_nucleus(
-    bodies: NDArray[np.int32], count: int, ck: Stain, pixel_size_um: float
-) -> NDArray[np.int32]:
+def _add_without_nucleus(bodies: NDArray[np.int32], count: int, ck: Stain, pixel_size_um: float) -> NDArray[np.int32]:
     """Add what is cytokeratin-positive, as large as a small cell, and clear of every body."""
     margin = 2 * round(COLLAR_UM / pixel_size_um) + 1
     taken = cv2.dilate((bodies > 0).view(np.uint8), cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (margin, margin)))

@@ -67,8 +67,10 @@ def _reference(objects: pd.DataFrame, settings: Grade) -> tuple[float, float, st
     usable = (objects["kind"] == "leukocyte") & ~objects["touches_border"] & (objects["duplicate_of"] == "")
     leukocytes = objects.loc[usable, "her2_mean"].to_numpy(float)
     if len(leukocytes) < MIN_LEUKOCYTES:
-        return np.nan, np.nan, (
-            f"{len(leukocytes)} leukocytes in the sample, but the unit {settings.unit} needs {MIN_LEUKOCYTES}"
+        return (
+            np.nan,
+            np.nan,
+            (f"{len(leukocytes)} leukocytes in the sample, but the unit {settings.unit} needs {MIN_LEUKOCYTES}"),
         )
     median = float(np.median(leukocytes))
     spread = 1.4826 * float(np.median(np.abs(leukocytes - median)))

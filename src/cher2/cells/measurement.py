@@ -30,7 +30,9 @@ RING_MIN_PIXELS = 20
 Sums = NDArray[np.float64]
 
 
-def measure(segmentation: Segmentation, planes: Mapping[Role, NDArray[Any]], pixel_size_um: float, saturation: float) -> pd.DataFrame:
+def measure(
+    segmentation: Segmentation, planes: Mapping[Role, NDArray[Any]], pixel_size_um: float, saturation: float
+) -> pd.DataFrame:
     """Measure every object of a frame.
 
     Parameters
@@ -68,7 +70,13 @@ def measure(segmentation: Segmentation, planes: Mapping[Role, NDArray[Any]], pix
     return pd.DataFrame(table)
 
 
-def _shape(pixels: NDArray[np.intp], owner: NDArray[np.int32], area: Sums, shape: tuple[int, ...], pixel_size_um: float) -> dict[str, Sums]:
+def _shape(
+    pixels: NDArray[np.intp],
+    owner: NDArray[np.int32],
+    area: Sums,
+    shape: tuple[int, ...],
+    pixel_size_um: float,
+) -> dict[str, Sums]:
     """Centroid, area, diameter and eccentricity; the moments as scikit-image's ``regionprops`` has them."""
     rows, columns = np.divmod(pixels, shape[1])
     size = len(area) + 1
@@ -118,7 +126,13 @@ def _boxes(labels: NDArray[np.int32], count: int) -> NDArray[np.intp]:
     return boxes[1:]
 
 
-def _intensities(segmentation: Segmentation, pixels: NDArray[np.intp], owner: NDArray[np.int32], area: Sums, pixel_size_um: float) -> dict[str, Sums]:
+def _intensities(
+    segmentation: Segmentation,
+    pixels: NDArray[np.intp],
+    owner: NDArray[np.int32],
+    area: Sums,
+    pixel_size_um: float,
+) -> dict[str, Sums]:
     size = len(area) + 1
     ring, ring_owner, ring_area = _rings(segmentation.labels, len(area), pixel_size_um)
     nuclei = segmentation.nuclei.ravel()[pixels] == owner
@@ -146,7 +160,7 @@ def _intensities(segmentation: Segmentation, pixels: NDArray[np.intp], owner: ND
 
 
 def _standard_error(mean: Sums, background: Sums, noise: Sums, area: Sums, ring_area: Sums) -> Sums:
-    """Standard error of a mean over a body less that of its ring, in counts.
+    """Return the standard error of a mean over a body less that of its ring, in counts.
 
     The shot noise of the cell's own light grows with it as the background's variance grows with the
     background: taken from the variance in the ring, which holds the read noise too, it errs to the safe side.
@@ -157,7 +171,9 @@ def _standard_error(mean: Sums, background: Sums, noise: Sums, area: Sums, ring_
     return np.asarray(np.sqrt(in_body + in_ring))
 
 
-def _rings(labels: NDArray[np.int32], count: int, pixel_size_um: float) -> tuple[NDArray[np.intp], NDArray[np.int32], Sums]:
+def _rings(
+    labels: NDArray[np.int32], count: int, pixel_size_um: float
+) -> tuple[NDArray[np.intp], NDArray[np.int32], Sums]:
     """Return the pixels of the rings around the objects, their owners, and the pixels of each ring."""
     if count == 0:
         return np.empty(0, np.intp), np.empty(0, np.int32), np.empty(0)

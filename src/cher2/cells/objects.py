@@ -47,20 +47,27 @@ COLUMNS = (
     Column("her2_se", "float64", "standard error of her2_mean"),
     Column("nucleus_overlap", "float64", "area of the nucleus inside the body, over the area of the body"),
     Column("saturated_fraction", "float64", "pixels of the body that are saturated in any channel"),
-    Column("ck_median", "float64", "median cytokeratin over the cell body: what the gate looks at"),
-    Column("cd45_median", "float64", "median CD45 over the cell body: what the gate looks at"),
     Column("touches_border", "bool", "the body is cut by the frame's border"),
     Column("duplicate_of", "str", "image and object_id of the same cell in another frame, or empty"),
     Column("kind", "str", "ctc, leukocyte or other"),
-    Column("failed_gate", "str", "why it is not a CTC: the first gate that it failed; empty for a CTC"),
     Column("her2_intensity", "float64", "HER2 in the protocol's unit"),
     Column("grade_auto", "Int8", "0 to 3; empty where the cell could not be graded"),
     Column("p0", "float64", "probability of grade 0"),
     Column("p1", "float64", "probability of grade 1+"),
     Column("p2", "float64", "probability of grade 2+"),
     Column("p3", "float64", "probability of grade 3+"),
+    Column("ck_median", "float64", "median cytokeratin over the cell body: what the gate looks at"),
+    Column("cd45_median", "float64", "median CD45 over the cell body: what the gate looks at"),
+    Column("failed_gate", "str", "why it is not a CTC: the first gate that it failed; empty for a CTC"),
     Column("not_graded", "str", "why the object has no grade; empty where it has one"),
 )
+
+
+GRADED = (
+    *("patient_id", "sample_id", "duplicate_of", "kind", "failed_gate", "not_graded"),
+    *("her2_intensity", "grade_auto", "p0", "p1", "p2", "p3"),
+)
+"""Columns that need the whole sample; a frame gives the others by itself."""
 
 
 def empty_objects() -> pd.DataFrame:

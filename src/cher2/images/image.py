@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
 from cher2.errors import ChannelError
-from cher2.protocol import ROLES, Channels, Role
+from cher2.protocol import Channels, Role
+
+MAX_PIXELS = 2**28
+"""Most pixels of a frame in all channels together that are read; four channels of 8192 x 8192."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,7 +28,8 @@ class Image:
     pixel_size_um : float or None
         Side of a pixel in micrometres; None where the file does not say.
     name : str
-        What tables call the frame: the file's path relative to the image folder.
+        What tables call the frame: the file's path relative to the image folder, with "#1", "#2" ... where a
+        file has several.
     bits : int or None
         Significant bits of the camera, where the file says.
     position_um : tuple of float or None
@@ -105,7 +109,8 @@ class Image:
 
     def planes(self, channels: Channels) -> dict[Role, NDArray[Any]]:
         """Return the four channels (Y, X) by role."""
-        return {role: self.plane(role, channels) for role in ROLES}  # type: ignore[misc]
+        roles: tuple[Role, ...] = get_args(Role)
+        return {role: self.plane(role, channels) for role in roles}
 
     def _missing(self, role: Role, wanted: str) -> ChannelError:
         named = [name for name in self.channels if name]

@@ -1,0 +1,149 @@
+"""Where tasks run: in this process, on the cores of this machine, or on a cluster.
+
+Dask Distributed serves one machine and many, and survives the death of a worker. Two of its defaults are mended
+here: its nanny makes every image array a fresh memory mapping (half the speed of two processes), and OpenCV's own
+threads would compete with the other workers'.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections import deque
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from cher2.errors import Cher2Error, StudyError
+
+IN_FLIGHT_PER_WORKER = 4
+"""Tasks handed out at once, a worker: enough to keep it busy, few enough for a short memory."""
+
+FILES_PER_WORKER = 4
+"""A worker process costs a second or two to start: fewer files are done before it is there."""
+
+WORKER_ENVIRONMENT = {
+    "MALLOC_TRIM_THRESHOLD_": str(128 * 2**20),
+    "MALLOC_MMAP_THRESHOLD_": str(32 * 2**20),
+    "OMP_NUM_THREADS": "1",
+    "OPENBLAS_NUM_THREADS": "1",
+    "MKL_NUM_THREADS": "1",
+}
+
+
+@dataclass(frozen=True)
+class Task:
+    """A function and its arguments."""
+
+    function: Callable[..., Any]
+    arguments: tuple[Any, ...]
+
+
+Engine = Callable[[deque[Task]], Iterator[tuple[Task, Any]]]
+"""Runs the tasks of a queue and yields each with its outcome, or its exception; more may be added meanwhile."""
+
+
+def default_workers(n_files: int) -> int:
+    """Return how many worker processes are worth their start for a number of files."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return max(1, min(cores, n_files // FILES_PER_WORKER))
+
+
+@contextmanager
+def open_engine(workers: int, scheduler: str | None = None) -> Iterator[Engine]:
+    """Start an engine and close it at the end.
+
+    Parameters
+    ----------
+    workers : int
+        Worker processes; 1 runs in this process.
+    scheduler : str, optional
+        The address of a Dask scheduler, such as ``tcp://host:8786``; its workers are used instead.
+    """
+    if scheduler is None and workers == 1:
+        limit_threads()
+        yield run_here
+        return
+    with _dask_client(workers, scheduler) as client:
+        yield lambda tasks: _run_on(client, tasks)
+
+
+def run_here(tasks: deque[Task]) -> Iterator[tuple[Task, Any]]:
+    """Run the tasks one by one in this process."""
+    while tasks:
+        task = tasks.popleft()
+        yield task, task.function(*task.arguments)
+
+
+def limit_threads() -> None:
+    """Keep OpenCV to one thread, as every worker process is one of several."""
+    import cv2
+
+    cv2.setNumThreads(1)
+
+
+@contextmanager
+def _dask_client(workers: int, scheduler: str | None) -> Iterator[Any]:
+    import dask
+    from distributed import Client, LocalCluster
+
+    settings = {
+        "distributed.nanny.pre-spawn-environ": WORKER_ENVIRONMENT,
+        "distributed.comm.timeouts.connect": "20s",
+        "distributed.scheduler.allowed-failures": 1,
+    }
+    for name in ("distributed", "tornado"):
+        logging.getLogger(name).setLevel(logging.CRITICAL)
+    with dask.config.set(settings):
+        if scheduler is not None:
+            try:
+                client = Client(scheduler, set_as_default=False)
+            except (OSError, ValueError) as error:
+                raise StudyError(
+                    f"no Dask scheduler answers ({error})",
+                    where=scheduler,
+                    remedy="Give the address that 'dask scheduler' prints, or leave --scheduler out",
+                ) from error
+            with client:
+                client.run(limit_threads)
+                yield client
+            return
+        with (
+            LocalCluster(
+                n_workers=workers, threads_per_worker=1, dashboard_address=None, silence_logs=logging.CRITICAL
+            ) as cluster,
+            Client(cluster, set_as_default=False) as client,
+        ):
+            client.run(limit_threads)
+            yield client
+
+
+def _run_on(client: Any, tasks: deque[Task]) -> Iterator[tuple[Task, Any]]:
+    from distributed import as_completed
+
+    limit = IN_FLIGHT_PER_WORKER * max(1, len(client.scheduler_info(n_workers=-1)["workers"]))
+    running: dict[str, Task] = {}
+    completed = as_completed()
+    while tasks or running:
+        while tasks and len(running) < limit:
+            task = tasks.popleft()
+            future = client.submit(task.function, *task.arguments, pure=False)
+            running[future.key] = task
+            completed.add(future)
+        future = next(completed)
+        task = running.pop(future.key)
+        yield task, _outcome(future)
+
+
+def _outcome(future: Any) -> Any:
+    """Return a future's result; a task whose worker died again and again gives its error as the result."""
+    from distributed import KilledWorker
+
+    try:
+        return future.result()
+    except KilledWorker:
+        return Cher2Error(
+            "the worker process died each time that it was tried",
+            remedy="Look at the memory of the machine; fewer --workers need less",
+        )

@@ -1,0 +1,171 @@
+"""What a run has to do: which images are there, whose they are, and which of them are finished."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from cher2.batch.tasks import measuring_fingerprint
+from cher2.errors import StudyError
+from cher2.images.files import ImageFile, find_image_files
+from cher2.protocol import Protocol
+from cher2.study.folder import Study
+from cher2.study.provenance import file_digest, file_stamp
+from cher2.study.samples import assign_samples
+
+SAME_STUDY_LOOKS = 8
+"""Finished images that are compared with their files to tell a study from another with the same names."""
+
+
+@dataclass(frozen=True, eq=False)
+class Plan:
+    """What a run has to do.
+
+    Parameters
+    ----------
+    images : Path
+        The image folder.
+    protocol : Protocol
+        The protocol in force.
+    protocol_from : str
+        Where it comes from, in words.
+    samples : DataFrame
+        One row a file: its patient and draw.
+    files : dict of ImageFile
+        The images by name.
+    measured : dict of tuple of str
+        The frames of the files that need not be measured again, by the file's name.
+    """
+
+    images: Path
+    protocol: Protocol
+    protocol_from: str
+    samples: pd.DataFrame
+    files: dict[str, ImageFile]
+    measured: dict[str, tuple[str, ...]]
+
+    @property
+    def patients(self) -> int:
+        """Number of patients."""
+        return int(self.samples["patient_id"].nunique())
+
+
+def make_plan(images: Path, study: Study, *, protocol: Path | None, samples: Path | None, force: bool) -> Plan:
+    """Look at images, sample sheet and study, and say what is to be done; nothing is written.
+
+    Parameters
+    ----------
+    images : Path
+        The image folder.
+    study : Study
+        The study folder, which need not be there.
+    protocol, samples : Path, optional
+        The protocol's file and the sample sheet.
+    force : bool
+        Measure everything anew, and let the study take other images than it held.
+
+    Raises
+    ------
+    Cher2Error
+        Whatever of these makes a run impossible.
+    """
+    chosen, source = _protocol(protocol, study)
+    files = {file.name: file for file in find_image_files(images, chosen)}
+    table = assign_samples(list(files.values()), images, samples)
+    _check_place(study, images)
+    measured = {} if force else _measured_files(study, files, chosen)
+    if not force:
+        _check_same_study(study, files, measured)
+    return Plan(images, chosen, source, table, files, measured)
+
+
+def file_of(image: str) -> str:
+    """Return the file's name of a frame's: ``stack.tif`` of ``stack.tif#3``."""
+    name, mark, number = image.rpartition("#")
+    return name if mark and number.isdigit() else image
+
+
+def _protocol(path: Path | None, study: Study) -> tuple[Protocol, str]:
+    if path is not None:
+        return Protocol.load(path), f"the protocol {path.name}"
+    if study.exists():
+        return study.protocol, "the protocol that the study was made with"
+    return Protocol(), "the default protocol"
+
+
+def _check_place(study: Study, images: Path) -> None:
+    if study.path.exists() and not study.path.is_dir():
+        raise StudyError("this is a file", where=str(study.path), remedy="Name a folder with -o")
+    inside = images.resolve().is_relative_to(study.path.resolve())
+    if inside or study.path.resolve().is_relative_to(images.resolve()):
+        raise StudyError(
+            "the study and the images must not lie one in the other",
+            where=str(study.path),
+            remedy="Name a study folder beside the images with -o",
+        )
+    if not study.exists() and study.path.is_dir() and any(study.path.iterdir()):
+        raise StudyError(
+            "the folder holds other files and no study",
+            where=str(study.path),
+            remedy="Name a new or an empty folder with -o",
+        )
+
+
+def _measured_files(study: Study, files: dict[str, ImageFile], protocol: Protocol) -> dict[str, tuple[str, ...]]:
+    if not study.exists():
+        return {}
+    wanted = measuring_fingerprint(protocol)
+    found = ((name, _frames_on_disk(study, file, wanted)) for name, file in files.items())
+    return {name: frames for name, frames in found if frames}
+
+
+def _frames_on_disk(study: Study, file: ImageFile, wanted: str) -> tuple[str, ...]:
+    """Return the frames of a file if all are measured as wanted, from the same bytes; else nothing."""
+    first = _any_score(study, file.name) or _any_score(study, f"{file.name}#1")
+    if first is None:
+        return ()
+    source = first.get("source", {})
+    count = source.get("frames", 1)
+    frames = (file.name,) if count == 1 else tuple(f"{file.name}#{k + 1}" for k in range(count))
+    scores = [_any_score(study, frame) for frame in frames]
+    if any(score is None or score.get("measuring") != wanted or score.get("source") != source for score in scores):
+        return ()
+    if source.get("stamp") != file_stamp(file) and source.get("digest") != file_digest(file):
+        return ()
+    return frames
+
+
+def _any_score(study: Study, image: str) -> dict[str, Any] | None:
+    return study.score_of(image, measured=True) or study.score_of(image)
+
+
+def _check_same_study(study: Study, files: dict[str, ImageFile], measured: dict[str, tuple[str, ...]]) -> None:
+    if not study.exists():
+        return
+    held = list(dict.fromkeys(file_of(image) for image in study.samples["image"]))
+    gone = [name for name in held if name not in files]
+    if gone:
+        raise StudyError(
+            f"the folder holds another study: {len(gone)} of its {len(held)} images are not in the image folder "
+            f"({gone[0]!r})",
+            where=str(study.path),
+            remedy="Name another folder with -o, or replace that study with --force",
+        )
+    _check_same_pixels(study, [files[name] for name in held if name not in measured][:SAME_STUDY_LOOKS], measured)
+
+
+def _check_same_pixels(study: Study, files: Sequence[ImageFile], measured: dict[str, tuple[str, ...]]) -> None:
+    """Refuse images of the same names but other bytes, where not one image is as it was."""
+    scores = [(file, _any_score(study, file.name) or _any_score(study, f"{file.name}#1")) for file in files]
+    known = [(file, score["source"]) for file, score in scores if score and "source" in score]
+    changed = [file for file, source in known if source.get("digest") != file_digest(file)]
+    if known and not measured and len(changed) == len(known):
+        raise StudyError(
+            f"the folder holds another study: its images have the same names but other pixels ({changed[0].name!r})",
+            where=str(study.path),
+            remedy="Name another folder with -o, or replace that study with --force",
+        )

@@ -1,0 +1,223 @@
+"""Read any image that cher2 knows, as one :class:`~cher2.images.image.Image` a frame.
+
+What a file is, its first bytes say; its name does not count.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cher2.errors import ChannelError, ImageError
+from cher2.images.files import ImageFile, channel_files, role_names
+from cher2.images.image import Image
+from cher2.images.raster import JPEG_MAGIC, PNG_MAGIC, decode_jpeg, decode_png, single_plane
+from cher2.images.tiff import TiffFrames
+from cher2.protocol import ROLES, Protocol
+
+TIFF_MAGIC = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
+
+_VENDORS = {
+    b"ZISRAWFILE": "a Zeiss CZI file",
+    b"\xda\xce\xbe\x0a": "a Nikon ND2 file",
+    b"\x70\x00\x00\x00": "a Leica LIF file",
+    b"\x89HDF": "an HDF5 file (Imaris?)",
+    b"version https://git-lfs": "a Git LFS pointer: the image itself was not downloaded",
+    b"BM": "a BMP file",
+    b"GIF8": "a GIF file",
+    b"PK": "a zip archive",
+}  # fmt: skip
+
+
+def read_image(path: str | Path, protocol: Protocol | None = None, frame: int = 0) -> Image:
+    """Read one frame.
+
+    Parameters
+    ----------
+    path : str or Path
+        A TIFF, PNG or JPEG file; or a path whose name holds ``{channel}``, such as
+        ``slide/frame01_{channel}.jpg``, for one file a channel.
+    protocol : Protocol, optional
+        Its channels tell which of such files are read; the default protocol's where none is given.
+    frame : int
+        Which frame of a file that has several, counted from 0.
+
+    Returns
+    -------
+    Image
+        Named as the file is, with ``#1``, ``#2`` ... where it has several frames.
+
+    Raises
+    ------
+    ImageError
+        The file is not there, is no image, is damaged, or has no such frame.
+    ChannelError
+        A file of a channel that the protocol names is missing.
+
+    Examples
+    --------
+    >>> read_image("slide/frame01.ome.tif").pixels.shape  # doctest: +SKIP
+    (4, 1036, 1384)
+    """
+    path = Path(path)
+    protocol = protocol or Protocol.from_dict({})
+    if "{channel}" in path.name:
+        _check_frame(frame, 1, path)
+        return _read_set(channel_files(path, protocol), protocol)
+    if _kind(path) != "tiff":
+        _check_frame(frame, 1, path)
+        return _read_raster(path, path.name)
+    with TiffFrames(path, role_names(protocol)) as frames:
+        _check_frame(frame, len(frames), path)
+        return frames.read(frame, _frame_name(path.name, frame, len(frames)))
+
+
+def read_frames(file: ImageFile, protocol: Protocol) -> Iterator[Image]:
+    """Read every frame of a file or channel set, one after the other.
+
+    Parameters
+    ----------
+    file : ImageFile
+        As found by :func:`~cher2.images.files.find_image_files`.
+    protocol : Protocol
+        Its channels must each have a file, in a channel set.
+
+    Yields
+    ------
+    Image
+        Named ``file.name``, or ``file.name#1``, ``#2`` ... where there are several.
+
+    Raises
+    ------
+    ImageError, ChannelError
+        As :func:`read_image`.
+    """
+    if file.channels:
+        yield _read_set(file, protocol)
+        return
+    path = file.paths[0]
+    if _kind(path) != "tiff":
+        yield _read_raster(path, file.name)
+        return
+    with TiffFrames(path, role_names(protocol)) as frames:
+        for k in range(len(frames)):
+            yield frames.read(k, _frame_name(file.name, k, len(frames)))
+
+
+def count_frames(file: ImageFile, protocol: Protocol) -> int:
+    """Return the number of frames of a file or channel set, without decoding a pixel.
+
+    Raises
+    ------
+    ImageError
+        The file is not there or is no image.
+    """
+    if file.channels or _kind(file.paths[0]) != "tiff":
+        return 1
+    with TiffFrames(file.paths[0], role_names(protocol)) as frames:
+        return len(frames)
+
+
+def _frame_name(name: str, k: int, count: int) -> str:
+    return name if count == 1 else f"{name}#{k + 1}"
+
+
+def _check_frame(frame: int, count: int, path: Path) -> None:
+    if not 0 <= frame < count:
+        raise ImageError(
+            f"there is no frame {frame}", where=str(path), remedy=f"It has {count}, which are counted from 0"
+        )
+
+
+def _kind(path: Path) -> str:
+    """Tell by its first bytes whether a file is a "tiff", a "png" or a "jpeg"."""
+    head = _read_bytes(path, 32)
+    if head.startswith(TIFF_MAGIC):
+        return "tiff"
+    if head.startswith(PNG_MAGIC):
+        return "png"
+    if head.startswith(JPEG_MAGIC):
+        return "jpeg"
+    vendor = next((what for magic, what in _VENDORS.items() if head.startswith(magic)), "")
+    what = f"it is {vendor}" if vendor else f"it is no TIFF, PNG or JPEG, but begins with {head[:8]!r}"
+    raise ImageError(
+        what if head else "the file is empty",
+        where=str(path),
+        remedy="Export the image as OME-TIFF" if head else "Copy it again from its source",
+    )
+
+
+def _read_bytes(path: Path, count: int = -1) -> bytes:
+    try:
+        with path.open("rb") as file:
+            return file.read(count)
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise ImageError(
+            f"the image cannot be read ({reason})", where=str(path), remedy="Name an image file that is there"
+        ) from error
+
+
+def _read_raster(path: Path, name: str) -> Image:
+    decode = decode_png if _kind(path) == "png" else decode_jpeg
+    return decode(_read_bytes(path), name, str(path))
+
+
+def _read_set(file: ImageFile, protocol: Protocol) -> Image:
+    """Read one file a channel into one image."""
+    _check_roles(file, protocol)
+    images = [_read_channel(path) for path in file.paths]
+    planes = [single_plane(image, str(path)) for image, path in zip(images, file.paths, strict=True)]
+    for path, plane in zip(file.paths, planes, strict=True):
+        if (plane.shape, plane.dtype) != (planes[0].shape, planes[0].dtype):
+            raise ImageError(
+                f"{file.paths[0].name} has {_described(planes[0])}, but {path.name} has {_described(plane)}",
+                where=file.name,
+                remedy="Give all channels of a frame in one size and type",
+            )
+    return Image(
+        np.stack(planes),
+        file.channels,
+        pixel_size_um=next((i.pixel_size_um for i in images if i.pixel_size_um is not None), None),
+        name=file.name,
+        bits=max((i.bits for i in images if i.bits is not None), default=None),
+        position_um=next((i.position_um for i in images if i.position_um is not None), None),
+    )
+
+
+def _described(plane: NDArray[Any]) -> str:
+    return f"{plane.shape[0]} x {plane.shape[1]} pixels of {plane.dtype}"
+
+
+def _read_channel(path: Path) -> Image:
+    """Read a file that stands for one channel of one frame."""
+    if _kind(path) != "tiff":
+        return _read_raster(path, path.name)
+    with TiffFrames(path) as frames:
+        if len(frames) > 1:
+            raise ImageError(
+                f"it should be one channel of one frame, but has {len(frames)} frames",
+                where=str(path),
+                remedy="Save one file a frame and channel, or leave image.file_pattern empty in the protocol",
+            )
+        return frames.read(0, path.name)
+
+
+def _check_roles(file: ImageFile, protocol: Protocol) -> None:
+    """Demand one file for each channel that the protocol names."""
+    there = [channel.casefold() for channel in file.channels]
+    for role in ROLES:
+        wanted = getattr(protocol.channels, role)
+        count = (wanted < len(there)) if isinstance(wanted, int) else there.count(wanted.casefold())
+        if count != 1:
+            number = "more than one" if count else "no"
+            raise ChannelError(
+                f'{number} file of the channel "{wanted}" for the role {role}; '
+                f"there are {', '.join(file.channels)}",
+                where=file.name,
+                remedy=f"Add the file, or set channels.{role} in the protocol to the name that files have",
+            )

@@ -1,0 +1,254 @@
+"""Frames from TIFF, BigTIFF, OME-TIFF, ImageJ hyperstacks and plain multi-page TIFF.
+
+tifffile is made to get whatever can be got out of a damaged file: it logs a line and gives back one
+channel, or zeros, or another file's pixels. A score needs the opposite. So pages are walked, checked against
+what the file declares and against its length, and only then decoded, one at a time, with tifffile and
+imagecodecs.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import math
+import re
+import struct
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import numpy as np
+import tifffile
+from numpy.typing import NDArray
+
+from cher2.errors import ImageError
+from cher2.images.image import Image
+from cher2.images.layout import (
+    FrameLayout,
+    imagej_layout,
+    plain_layout,
+    resolution_um,
+    shaped_layout,
+)
+from cher2.images.ome import OmeFile, ome_layout
+from cher2.images.pages import (
+    MAX_PAGES,
+    as_counts,
+    channel_names,
+    check_alike,
+    check_bytes,
+    check_kind,
+    load_page,
+    page_offsets,
+)
+
+# What tifffile and the codecs of imagecodecs raise at bytes that make no sense. They promise no common class.
+_FAULTS = (
+    tifffile.TiffFileError, struct.error, ValueError, TypeError, LookupError, ArithmeticError,
+    RuntimeError, MemoryError, OSError, ImportError,
+)  # fmt: skip
+
+_reading: ContextVar[bool] = ContextVar("reading", default=False)
+
+
+def _not_while_reading(record: logging.LogRecord) -> bool:
+    """Keep tifffile's log lines off the user's terminal while cher2 reads: what matters becomes an error."""
+    return not _reading.get()
+
+
+logging.getLogger("tifffile").addFilter(_not_while_reading)
+
+
+class TiffFrames:
+    """An open TIFF as a sequence of frames; a context manager.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+    roles : tuple of str
+        Channel names that the protocol looks for; they tell labelled channels from focal planes.
+
+    Raises
+    ------
+    ImageError
+        The file is no TIFF, is cut short, or its description and its pages do not fit together.
+    """
+
+    def __init__(self, path: Path, roles: tuple[str, ...] = ()) -> None:
+        self._where = str(path)
+        self._path = path
+        with self._faults("it cannot be read as a TIFF"):
+            # Vendors' dialects are switched off: to find out tifffile would walk pages unchecked.
+            self._tif = tifffile.TiffFile(path, is_ndpi=False, is_lsm=False, is_scanimage=False)
+        try:
+            with self._faults("it cannot be read as a TIFF"):
+                self._open(roles)
+        except ImageError:
+            self._tif.close()
+            raise
+
+    def _open(self, roles: tuple[str, ...]) -> None:
+        self._size = self._tif.filehandle.size
+        self._offsets = page_offsets(self._tif, self._where)
+        self._first = self._page(0)
+        check_kind(self._first, self._where)
+        self._virtual = 0
+        self._layouts = self._find_layouts(roles)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._tif.close()
+
+    def __len__(self) -> int:
+        """Return the number of frames."""
+        return len(self._layouts)
+
+    def read(self, number: int, name: str) -> Image:
+        """Read one frame.
+
+        Parameters
+        ----------
+        number : int
+            The frame, counted from 0.
+        name : str
+            What to call the image.
+
+        Returns
+        -------
+        Image
+            uint8 and uint16 as they are; other integers as uint16 where they fit, else as float32 where
+            that is exact; floats as float32.
+
+        Raises
+        ------
+        ImageError
+            A page's bytes are not all there, cannot be decoded, are too many, or are no finite numbers.
+        """
+        layout = self._layouts[number]
+        with self._faults("its pixels cannot be decoded"):
+            pages = [self._page(page) for page in layout.pages]
+            dtype = check_kind(pages[0], self._where)
+            check_alike(layout.pages, pages, self._where)
+            for number, page in zip(layout.pages, pages, strict=True):
+                # The planes that follow ImageJ's only page were counted against the file when it was opened.
+                if not self._virtual:
+                    check_bytes(page, number, self._size, self._where)
+            pixels = self._decode(pages, layout, dtype)
+        first = pages[0]
+        bits = first.bitspersample if first.bitspersample in (10, 12, 14) else layout.bits
+        if bits is not None and bits >= 8 * dtype.itemsize:
+            # Writers fill in the container's width where they know no better, which hides a 12-bit camera.
+            bits = None
+        return Image(
+            pixels=as_counts(pixels, self._where),
+            channels=channel_names(layout.channels, len(pages), first),
+            pixel_size_um=layout.pixel_size_um,
+            name=name,
+            bits=bits,
+            position_um=layout.position_um,
+        )
+
+    @contextmanager
+    def _faults(self, what: str) -> Iterator[None]:
+        """Turn whatever tifffile raises into an ImageError, and keep its log lines back."""
+        token = _reading.set(True)
+        try:
+            yield
+        except _FAULTS as error:
+            reason = " ".join(str(error).split())[:120] or type(error).__name__
+            raise ImageError(
+                f"{what} ({reason})",
+                where=self._where,
+                remedy="It is damaged or of an unknown kind: export it again as OME-TIFF",
+            ) from error
+        finally:
+            _reading.reset(token)
+
+    def _page(self, number: int) -> tifffile.TiffPage:
+        return load_page(self._tif, self._offsets[number], number, self._where)
+
+    def _error(self, what: str, remedy: str = "Export the image again as OME-TIFF") -> ImageError:
+        return ImageError(what, where=self._where, remedy=remedy)
+
+    def _find_layouts(self, roles: tuple[str, ...]) -> list[FrameLayout]:
+        page, where = self._first, self._where
+        text = page.description
+        samples, count = page.samplesperpixel, len(self._offsets)
+        if text.rstrip().endswith("OME>") or re.search(r"<(\w+:)?OME[\s>]", text[:4096]):
+            shape = (page.imagelength, page.imagewidth)
+            layouts = ome_layout(text, OmeFile(self._path.name, count, shape, samples, where))
+            self._check_others({p for layout in layouts for p in layout.pages})
+            return layouts
+        x, y = page.tags.valueof(282), page.tags.valueof(283)
+        if text.startswith("ImageJ="):
+            metadata = self._tif.imagej_metadata or {}
+            count = self._imagej_pages(metadata)
+            layouts = imagej_layout(metadata, count, samples, roles, where)
+            size = resolution_um(x, y, str(metadata.get("unit", "")), where)
+        else:
+            layouts = self._shaped(text) if text.startswith('{"shape"') else self._plain()
+            size = resolution_um(x, y, {2: "inch", 3: "cm"}.get(int(page.resolutionunit), ""), where)
+        return [FrameLayout(f.pages, f.channels, size, f.bits, f.position_um) for f in layouts]
+
+    def _check_others(self, named: set[int]) -> None:
+        """Refuse pages that an OME header does not name, unless they are smaller copies of others."""
+        for number in set(range(len(self._offsets))) - named:
+            if not self._page(number).is_reduced:
+                raise self._error(f"it declares {len(named)} pages but has {len(self._offsets)}")
+
+    def _imagej_pages(self, metadata: dict[str, Any]) -> int:
+        """Return the number of planes; ImageJ gives files above 4 GB one page for all, which follow it."""
+        images, count = metadata.get("images", 1), len(self._offsets)
+        if count != 1 or not isinstance(images, int) or images <= 1 or not self._first.is_final:
+            return count
+        end = self._first.dataoffsets[0] + images * self._first.nbytes
+        if images > MAX_PAGES or end > self._size:
+            return count
+        self._virtual = images
+        self._offsets *= images
+        return images
+
+    def _shaped(self, text: str) -> list[FrameLayout]:
+        values = json.loads(text)
+        shape, axes = values["shape"], values.get("axes", "")
+        if not (isinstance(axes, str) and shape and all(isinstance(n, int) and n > 0 for n in shape)):
+            raise self._error(f"its description says the shape {str(shape)[:40]}")
+        pages, page = len(self._offsets), self._first
+        each = max(1, math.prod(shape) // max(1, page.imagelength * page.imagewidth * page.samplesperpixel))
+        starts = range(0, pages, each)
+        blocks = sum(self._page(start).description == text for start in starts) if pages % each == 0 else 1
+        return shaped_layout(tuple(shape), axes, pages, page.samplesperpixel, blocks, self._where)
+
+    def _plain(self) -> list[FrameLayout]:
+        full = [n for n in range(len(self._offsets)) if not self._page(n).is_reduced]
+        layouts = plain_layout(len(full), self._first.samplesperpixel, self._where)
+        return [FrameLayout(tuple(full[page] for page in layout.pages)) for layout in layouts]
+
+    def _decode(
+        self, pages: list[tifffile.TiffPage], layout: FrameLayout, dtype: np.dtype[Any]
+    ) -> NDArray[Any]:
+        """Decode the pages into one array (C, Y, X) in the machine's byte order."""
+        first = pages[0]
+        samples, size = first.samplesperpixel, (first.imagelength, first.imagewidth)
+        out = np.empty((len(pages), samples, *size), dtype)
+        for number, page, target in zip(layout.pages, pages, out, strict=True):
+            if page.is_final and (samples == 1 or page.planarconfig == 2):
+                self._read_into(target, page.dataoffsets[0] + (number * page.nbytes if self._virtual else 0))
+            else:
+                # One thread: cher2 has its cores busy with other frames.
+                plane = page.asarray(squeeze=False, maxworkers=1)
+                target[...] = np.moveaxis(plane[:, 0], -1, 1).reshape(samples, *size)
+        return out.reshape(-1, *size)
+
+    def _read_into(self, target: NDArray[Any], offset: int) -> None:
+        # read_array swaps bytes where the file's order is not the machine's, and raises at too few.
+        stored = target.dtype.newbyteorder(self._tif.byteorder)
+        self._tif.filehandle.read_array(stored, target.size, offset, out=target)

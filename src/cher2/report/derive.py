@@ -1,0 +1,88 @@
+"""The derived tables of a study: cells, patients and the comparison, from results and clinical table."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import pandas as pd
+
+from cher2.cells.objects import COLUMNS
+from cher2.cohorts.comparison import CohortComparison, compare_cohorts
+from cher2.errors import ClinicalTableError, CohortError
+from cher2.patients.summary import summarise_patients
+from cher2.study.folder import Study
+from cher2.study.tables import read_csv, write_csv
+
+REVIEWED = ("kind_final", "grade", "reader", "reviewed_at")
+"""What cells.csv adds to the table of objects: the final kind and grade, and who decided them when."""
+
+_OWN = ("failed_gate", "not_graded", "ck_median", "cd45_median")
+
+
+@dataclass(frozen=True, eq=False)
+class Derived:
+    """The derived tables of a study.
+
+    Parameters
+    ----------
+    cells : DataFrame
+        The CTCs, as in cells.csv.
+    patients : DataFrame
+        As in patients.csv.
+    comparison : CohortComparison or None
+        The comparison of cohorts; None without a clinical table, or where `no_comparison` says why.
+    no_comparison : str
+        Why there is no comparison; empty where there is one.
+    """
+
+    cells: pd.DataFrame
+    patients: pd.DataFrame
+    comparison: CohortComparison | None
+    no_comparison: str = ""
+
+
+def derive(study: Study) -> Derived:
+    """Derive the tables of a study and write them into it.
+
+    Parameters
+    ----------
+    study : Study
+        With its images scored; its ``clinical.csv``, where there is one, is compared.
+
+    Returns
+    -------
+    Derived
+    """
+    protocol = study.protocol
+    samples = study.samples
+    scored = [study.folder_of(image).is_dir() for image in samples["image"]]
+    cells = final_cells(study.read_objects(samples["image"][scored], kinds=["ctc"]))
+    images = samples.assign(image=samples["image"].where(pd.Series(scored), ""))
+    patients = summarise_patients(cells, protocol, images)
+    write_csv(cells, study.path / "cells.csv")
+    write_csv(patients, study.path / "patients.csv")
+    comparison, reason = _compare(study, patients)
+    if comparison is not None:
+        write_csv(comparison.table, study.path / "comparison.csv")
+    else:
+        (study.path / "comparison.csv").unlink(missing_ok=True)
+    return Derived(cells, patients, comparison, reason)
+
+
+def final_cells(objects: pd.DataFrame) -> pd.DataFrame:
+    """Return the table of cells: the contract's columns, the final kind and grade, then the others."""
+    cells = objects.assign(kind_final=objects["kind"], grade=objects["grade_auto"], reader="", reviewed_at="")
+    contract = [column.name for column in COLUMNS if column.name not in _OWN]
+    return cells[[*contract, *REVIEWED, *_OWN]]
+
+
+def _compare(study: Study, patients: pd.DataFrame) -> tuple[CohortComparison | None, str]:
+    path = study.path / "clinical.csv"
+    if not path.is_file():
+        return None, "no clinical table was given (--clinical)"
+    clinical = read_csv(path, ClinicalTableError, "the clinical table")
+    try:
+        return compare_cohorts(patients, clinical, study.protocol), ""
+    except CohortError as error:
+        # The patients are right without it; the reason stands where the comparison would.
+        return None, str(error)

@@ -1,0 +1,235 @@
+"""The study folder: one folder an image, whole or absent.
+
+::
+
+    STUDY/protocol.toml  samples.csv  clinical.csv  provenance.json
+    STUDY/images/<image_id>/objects.parquet  labels.tif  score.json
+    STUDY/cells.csv  patients.csv  errors.csv  comparison.csv  report.html     derived
+
+A frame that is measured but whose sample is not yet graded waits in ``STUDY/.measured``, in the same form; so a
+run that is broken off loses nothing, and ``images`` holds only what is finished.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+import shutil
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from cher2.cells.objects import empty_objects
+from cher2.errors import StudyError
+from cher2.protocol import Protocol
+from cher2.study.samples import COLUMNS as SAMPLE_COLUMNS
+from cher2.study.tables import read_csv, write_csv, write_whole
+
+OBJECTS, LABELS, SCORE = "objects.parquet", "labels.tif", "score.json"
+
+
+def image_id(name: str) -> str:
+    """Return the folder's name of an image: readable, safe on every file system, and different for each image.
+
+    Examples
+    --------
+    >>> image_id("P01/frame_01.ome.tif")
+    'P01__frame_01.ome.tif'
+    """
+    plain = name.replace("/", "__")
+    if re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,110}[A-Za-z0-9_-]", plain) and "__" not in name:
+        return plain
+    readable = re.sub(r"[^A-Za-z0-9._-]+", "_", plain).strip("._")[:80]
+    return f"{readable}-{hashlib.sha256(name.encode(errors='surrogatepass')).hexdigest()[:16]}"
+
+
+class Study:
+    """A study folder on a disk.
+
+    Parameters
+    ----------
+    path : str or Path
+        The folder.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path)
+
+    @classmethod
+    def open(cls, path: str | Path) -> Study:
+        """Open a study that is there.
+
+        Raises
+        ------
+        StudyError
+            The folder is not there or holds no study.
+        """
+        study = cls(path)
+        if not study.exists():
+            raise StudyError(
+                "this is no study folder",
+                where=str(path),
+                remedy="Name a folder that 'cher2 run' has written",
+            )
+        return study
+
+    def exists(self) -> bool:
+        """Say whether the folder holds a study."""
+        return (self.path / "protocol.toml").is_file() and (self.path / "samples.csv").is_file()
+
+    def create(self, protocol: Protocol, samples: pd.DataFrame) -> None:
+        """Make the folder where it is not there, and write the study's protocol and samples."""
+        try:
+            (self.path / "images").mkdir(parents=True, exist_ok=True)
+            (self.path / ".measured").mkdir(exist_ok=True)
+        except OSError as error:
+            raise StudyError(
+                f"the study folder cannot be made ({error.strerror})",
+                where=str(self.path),
+                remedy="Name a folder that you may write to with -o",
+            ) from error
+        write_csv(samples, self.path / "samples.csv")
+        write_whole(self.path / "protocol.toml", protocol.to_toml().encode())
+
+    @property
+    def protocol(self) -> Protocol:
+        """The protocol that the study was scored with."""
+        return Protocol.load(self.path / "protocol.toml")
+
+    @property
+    def samples(self) -> pd.DataFrame:
+        """The images with their patients and draws, all text."""
+        table = read_csv(self.path / "samples.csv", StudyError, "the study's list of samples")
+        missing = [column for column in SAMPLE_COLUMNS if column not in table]
+        if missing:
+            raise StudyError(
+                f"the study's list of samples has no column {missing[0]}",
+                where=str(self.path / "samples.csv"),
+                remedy="Run 'cher2 run' again",
+            )
+        return table
+
+    def folder_of(self, image: str, *, measured: bool = False) -> Path:
+        """Return the folder of an image's results, or of its measured half that waits to be graded."""
+        return self.path / (".measured" if measured else "images") / image_id(image)
+
+    def score_of(self, image: str, *, measured: bool = False) -> dict[str, Any] | None:
+        """Return what ``score.json`` says of an image, or None where it is not there or not readable."""
+        try:
+            text = (self.folder_of(image, measured=measured) / SCORE).read_text(encoding="utf-8")
+            score = json.loads(text)
+        except (OSError, ValueError):
+            return None
+        return score if isinstance(score, dict) else None
+
+    def objects_of(self, image: str, *, measured: bool = False, columns: Sequence[str] | None = None) -> pd.DataFrame:
+        """Read the table of objects of one image."""
+        import pyarrow
+        import pyarrow.parquet
+
+        path = self.folder_of(image, measured=measured) / OBJECTS
+        try:
+            table = pyarrow.parquet.read_table(path, columns=columns, partitioning=None)
+        except (OSError, pyarrow.ArrowException) as error:
+            raise StudyError(
+                f"the table of objects cannot be read ({type(error).__name__})",
+                where=str(path),
+                remedy=f"Delete {path.parent.name} and run 'cher2 run' again",
+            ) from error
+        frame: pd.DataFrame = table.to_pandas()
+        return frame
+
+    def read_objects(self, images: Iterable[str], kinds: Sequence[str] | None = None) -> pd.DataFrame:
+        """Read the objects of several images as one table, of all kinds or of some."""
+        tables = []
+        for image in images:
+            objects = self.objects_of(image)
+            tables.append(objects if kinds is None else objects[objects["kind"].isin(kinds)])
+        filled = [table for table in tables if len(table)]
+        return pd.concat(filled, ignore_index=True) if filled else empty_objects()
+
+    def write_image(
+        self,
+        image: str,
+        labels: NDArray[Any] | Path,
+        objects: pd.DataFrame,
+        score: dict[str, Any],
+        *,
+        measured: bool,
+    ) -> None:
+        """Write the results of one image: whole, or as they were before.
+
+        Parameters
+        ----------
+        image : str
+            The image's name.
+        labels : ndarray of int, shape (Y, X), or Path
+            The label image, or the file that holds it.
+        objects : DataFrame
+            The table of objects.
+        score : dict
+            What ``score.json`` says.
+        measured : bool
+            Write into the waiting room of measured images instead of among the finished ones.
+        """
+        final = self.folder_of(image, measured=measured)
+        partial = self.path / ".measured" / f".partial-{final.name[:90]}-{os.getpid()}"
+        try:
+            shutil.rmtree(partial, ignore_errors=True)
+            partial.mkdir(parents=True)
+            _write_labels(labels, partial / LABELS)
+            objects.to_parquet(partial / OBJECTS, index=False)
+            (partial / SCORE).write_text(json.dumps(score, indent=1, sort_keys=True) + "\n", encoding="utf-8")
+            for path in (partial / OBJECTS, partial / LABELS, partial / SCORE, partial):
+                _sync(path)
+            if final.exists():
+                # A folder cannot replace one that is not empty: for a moment the image is absent, never half.
+                old = partial.with_name(f"{partial.name}-old")
+                final.rename(old)
+                partial.rename(final)
+                shutil.rmtree(old)
+            else:
+                partial.rename(final)
+        except OSError as error:
+            shutil.rmtree(partial, ignore_errors=True)
+            raise StudyError(
+                f"the results of {image} cannot be written ({error.strerror})",
+                where=str(self.path),
+                remedy="Make room on the disk and run the same command again: it goes on where it stopped",
+            ) from error
+
+    def forget(self, image: str, *, measured: bool) -> None:
+        """Remove the results of one image."""
+        shutil.rmtree(self.folder_of(image, measured=measured), ignore_errors=True)
+
+    def sweep(self) -> None:
+        """Remove what a run that was broken off left half-written."""
+        for partial in (self.path / ".measured").glob(".partial-*"):
+            shutil.rmtree(partial, ignore_errors=True)
+
+
+def _write_labels(labels: NDArray[Any] | Path, path: Path) -> None:
+    if isinstance(labels, Path):
+        try:
+            path.hardlink_to(labels)
+        except OSError:
+            shutil.copyfile(labels, path)
+        return
+    import tifffile
+
+    dtype = np.uint16 if labels.max(initial=0) < 2**16 else np.uint32
+    tifffile.imwrite(path, labels.astype(dtype), compression="zlib", compressionargs={"level": 1}, metadata=None)
+
+
+def _sync(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

@@ -1,0 +1,131 @@
+"""Where a study's numbers come from: versions, command, protocol, inputs, times.
+
+No user's name and no absolute path is written: a study can be handed on as it is.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import platform
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import cher2
+from cher2.errors import ImageError
+from cher2.images.files import ImageFile
+from cher2.protocol import Protocol
+from cher2.study.tables import write_whole
+
+PACKAGES = (
+    "numpy",
+    "scipy",
+    "pandas",
+    "scikit-image",
+    "opencv-python-headless",
+    "tifffile",
+    "imagecodecs",
+    "pyarrow",
+)
+"""The libraries whose versions can change a number."""
+
+
+def software() -> dict[str, str]:
+    """Return the versions of cher2, of Python and of the libraries that can change a number."""
+    versions = {"cher2": cher2.__version__, "python": platform.python_version()}
+    for package in PACKAGES:
+        try:
+            versions[package] = version(package)
+        except PackageNotFoundError:
+            versions[package] = "not installed under this name"
+    return versions
+
+
+def file_stamp(file: ImageFile) -> list[list[Any]]:
+    """Return size and time of change of an image's files: while they stay, the bytes are taken to stay."""
+    try:
+        return [[path.name, (found := path.stat()).st_size, found.st_mtime_ns] for path in file.paths]
+    except OSError as error:
+        raise ImageError(
+            f"the file cannot be read ({error.strerror})",
+            where=file.name,
+            remedy="Look whether it is still there",
+        ) from error
+
+
+def file_digest(file: ImageFile) -> str:
+    """Return a hash of the bytes of an image's files, in their order."""
+    digest = hashlib.blake2b(digest_size=16)
+    try:
+        for path in file.paths:
+            with path.open("rb") as stream:
+                while block := stream.read(1 << 20):
+                    digest.update(block)
+    except OSError as error:
+        raise ImageError(
+            f"the file cannot be read ({error.strerror})",
+            where=file.name,
+            remedy="Look whether it is still there",
+        ) from error
+    return digest.hexdigest()
+
+
+def now() -> str:
+    """Return the time in UTC, to the second."""
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def write_provenance(
+    study: Path, *, images: Path, protocol: Protocol, command: Sequence[str], started: str, **facts: Any
+) -> None:
+    """Write ``provenance.json`` into a study folder.
+
+    Parameters
+    ----------
+    study, images : Path
+        The study folder and the image folder; written relative to the study.
+    protocol : Protocol
+        The protocol in force.
+    command : sequence of str
+        The command's words; of paths among them, only the last part is kept.
+    started : str
+        When the run began.
+    **facts
+        Counts and whatever else is worth keeping.
+    """
+    record = {
+        "software": software(),
+        "platform": f"{platform.system()} {platform.machine()}",
+        "command": [_without_folders(word) for word in command],
+        "images": relative_path(images, study),
+        "protocol": {"name": protocol.name, "fingerprint": protocol.fingerprint()},
+        "started": started,
+        "ended": now(),
+        **facts,
+    }
+    write_whole(study / "provenance.json", (json.dumps(record, indent=1, sort_keys=True) + "\n").encode())
+
+
+def read_provenance(study: Path) -> dict[str, Any]:
+    """Return what ``provenance.json`` says; empty where it is not there or not readable."""
+    try:
+        record = json.loads((study / "provenance.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return record if isinstance(record, dict) else {}
+
+
+def relative_path(path: Path, start: Path) -> str:
+    """Return a path relative to a folder, with forward slashes; empty where there is none (another drive)."""
+    try:
+        return Path(os.path.relpath(path, start)).as_posix()
+    except ValueError:
+        return ""
+
+
+def _without_folders(word: str) -> str:
+    return Path(word).name if ("/" in word or "\\" in word) else word

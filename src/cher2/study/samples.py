@@ -1,0 +1,125 @@
+"""Which patient and which blood draw an image belongs to."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+import pandas as pd
+
+from cher2.errors import SampleSheetError
+from cher2.images.files import ImageFile
+from cher2.study.tables import read_csv
+
+COLUMNS = ("image", "patient_id", "sample_id", "drawn_on", "blood_ml")
+"""The columns of a study's ``samples.csv``."""
+
+
+def assign_samples(files: Sequence[ImageFile], folder: Path, sheet: Path | None = None) -> pd.DataFrame:
+    """Say of each image file which patient and which draw it is of.
+
+    Parameters
+    ----------
+    files : sequence of ImageFile
+        The images of the folder.
+    folder : Path
+        The image folder.
+    sheet : Path, optional
+        The sample sheet. Without one, the first folder below `folder` is the patient; where there are no
+        folders below, all images are of one patient, called as the folder is.
+
+    Returns
+    -------
+    DataFrame
+        Columns :data:`COLUMNS`, all text, one row a file; in the sheet's order where there is one.
+
+    Raises
+    ------
+    SampleSheetError
+        The sheet names a file that is not there or names it twice, or an image has no patient.
+    """
+    return _by_folder(files, folder) if sheet is None else _by_sheet(files, folder, sheet)
+
+
+def _by_folder(files: Sequence[ImageFile], folder: Path) -> pd.DataFrame:
+    names = [file.name for file in files]
+    flat = [name for name in names if "/" not in name]
+    if flat and len(flat) < len(names):
+        raise SampleSheetError(
+            f"{len(flat)} images are in no patient's folder, while others are: {flat[0]}",
+            where=str(folder),
+            remedy="Move them into their patients' folders, or give a sample sheet (--samples)",
+        )
+    patients = [Path(folder).absolute().name] * len(names) if flat else [n.split("/", 1)[0] for n in names]
+    table = pd.DataFrame({"image": names, "patient_id": patients, "sample_id": patients}, dtype=str)
+    return table.assign(drawn_on="", blood_ml="")
+
+
+def _by_sheet(files: Sequence[ImageFile], folder: Path, path: Path) -> pd.DataFrame:
+    sheet = read_csv(path, SampleSheetError, "the sample sheet")
+    for column in ("image", "patient_id"):
+        if column not in sheet:
+            raise SampleSheetError(
+                f"there is no column {column}; there are {', '.join(sheet.columns)}",
+                where=str(path),
+                remedy="A sample sheet has the columns image and patient_id",
+            )
+    kept = sheet.reindex(columns=list(COLUMNS), fill_value="")
+    sheet = pd.DataFrame({name: kept[name].str.strip() for name in COLUMNS})
+    _check_patients(sheet, path)
+    known = _by_location(files, folder)
+    rows = [known.get(_location(path.parent / image)) for image in sheet["image"]]
+    absent = [row for row, name in enumerate(rows) if name is None]
+    if absent:
+        raise SampleSheetError(
+            f"{len(absent)} images of the sheet are not in the image folder: "
+            f"{sheet['image'].iloc[absent[0]]!r} in row {absent[0] + 2}",
+            where=str(path),
+            remedy=f"Write each path relative to the sheet's own folder; the images are in {folder}",
+        )
+    sheet["image"] = rows
+    # One file a channel: the sheet may list every file of a frame.
+    sheet = sheet.drop_duplicates()
+    _check_complete(sheet, files, path)
+    sheet["sample_id"] = sheet["sample_id"].where(sheet["sample_id"] != "", sheet["patient_id"])
+    return sheet.reset_index(drop=True)
+
+
+def _check_patients(sheet: pd.DataFrame, path: Path) -> None:
+    nobody = sheet.index[sheet["patient_id"] == ""]
+    if len(nobody):
+        raise SampleSheetError(
+            f"row {nobody[0] + 2} gives no patient for {sheet['image'][nobody[0]]!r}",
+            where=str(path),
+            remedy="Fill in patient_id in every row",
+        )
+
+
+def _check_complete(sheet: pd.DataFrame, files: Sequence[ImageFile], path: Path) -> None:
+    twice = sheet["image"][sheet["image"].duplicated()]
+    if len(twice):
+        raise SampleSheetError(
+            f"{twice.iloc[0]!r} stands twice in the sheet, with different entries",
+            where=str(path),
+            remedy="Keep one row an image",
+        )
+    listed = set(sheet["image"])
+    nobody = [file.name for file in files if file.name not in listed]
+    if nobody:
+        raise SampleSheetError(
+            f"{len(nobody)} images have no row in the sheet, so no patient: {nobody[0]!r}",
+            where=str(path),
+            remedy="Add them to the sheet, or move them out of the image folder",
+        )
+
+
+def _by_location(files: Sequence[ImageFile], folder: Path) -> dict[str, str]:
+    """Return the names of the images by where their files lie, and by where the name itself would lie."""
+    known = {_location(folder / file.name): file.name for file in files}
+    return known | {_location(path): file.name for file in files for path in file.paths}
+
+
+def _location(path: Path) -> str:
+    # Not resolve(): a link in the folder is the image that it is called.
+    return os.path.normcase(os.path.normpath(Path.cwd() / path))

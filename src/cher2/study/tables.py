@@ -1,0 +1,78 @@
+"""Tables as CSV files: read as text, written whole or not at all."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pandas as pd
+
+from cher2.errors import Cher2Error, StudyError
+
+
+def read_csv(path: Path, kind: type[Cher2Error], what: str) -> pd.DataFrame:
+    """Read a CSV file with every value as text and empty values as empty text.
+
+    Nothing is interpreted here: a patient called "NA" or "007" keeps the name.
+
+    Parameters
+    ----------
+    path : Path
+        The file: UTF-8, with or without a byte order mark, separated by commas or semicolons.
+    kind : type of Cher2Error
+        The error to raise.
+    what : str
+        What the table is, for the error: "the sample sheet".
+
+    Raises
+    ------
+    Cher2Error
+        Of `kind`: the file is not there, is no table, or names a column twice.
+    """
+    try:
+        with Path(path).open(encoding="utf-8-sig", newline="") as file:
+            header = file.readline()
+            file.seek(0)
+            separator = ";" if header.count(";") > header.count(",") else ","
+            table = pd.read_csv(file, dtype=str, keep_default_na=False, sep=separator, index_col=False, header=None)
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or "it is not UTF-8 text"
+        raise kind(f"{what} cannot be read ({reason})", where=str(path), remedy="Name a CSV file") from error
+    except (pd.errors.ParserError, pd.errors.EmptyDataError) as error:
+        raise kind(
+            f"{what} is no table ({error})", where=str(path), remedy="Save it as CSV with one header row"
+        ) from error
+    names = [str(name).strip() for name in table.iloc[0]]
+    twice = sorted({name for name in names if names.count(name) > 1 and name})
+    if twice:
+        raise kind(f"{what} has the column {twice[0]} twice", where=str(path), remedy="Keep one of them")
+    return table.iloc[1:].set_axis(names, axis=1).reset_index(drop=True)
+
+
+def write_csv(table: pd.DataFrame, path: Path) -> None:
+    """Write a table as UTF-8 CSV with six significant digits, in place of an older one only when it is whole."""
+    write_whole(path, table.to_csv(index=False, float_format="%.6g", lineterminator="\n").encode())
+
+
+def write_whole(path: Path, content: bytes) -> None:
+    """Write a file so that it is there whole, on the disk, or as it was before.
+
+    Raises
+    ------
+    StudyError
+        The disk is full or the folder cannot be written to.
+    """
+    partial = path.with_name(f".{path.name}.partial-{os.getpid()}")
+    try:
+        with partial.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        partial.replace(path)
+    except OSError as error:
+        partial.unlink(missing_ok=True)
+        raise StudyError(
+            f"the file cannot be written ({error.strerror})",
+            where=str(path),
+            remedy="Make room on the disk, or name a folder that you may write to",
+        ) from error

@@ -1,0 +1,36 @@
+"""Correction of p-values, worked out by hand."""
+
+import numpy as np
+import pytest
+
+from cher2.cohorts.multiplicity import adjust_p_values
+
+
+@pytest.mark.parametrize(
+    ("correction", "expected"),
+    [
+        # From the definitions. Holm: 4 x 0.01, 3 x 0.02, 2 x 0.03, 1 x 0.04, never below the one before.
+        # Benjamini and Hochberg: 4/1 x 0.01, 4/2 x 0.02, 4/3 x 0.03, 4/4 x 0.04, never above the one after.
+        ("holm", [0.04, 0.06, 0.06, 0.06]),
+        ("fdr_bh", [0.04, 0.04, 0.04, 0.04]),
+        ("none", [0.01, 0.02, 0.03, 0.04]),
+    ],
+)
+def test_by_hand(correction, expected):
+    np.testing.assert_allclose(adjust_p_values([0.01, 0.02, 0.03, 0.04], correction), expected)
+
+
+@pytest.mark.parametrize("correction", ["holm", "fdr_bh", "none"])
+def test_tests_that_were_not_made_do_not_count(correction):
+    nan = float("nan")
+    with_gaps = adjust_p_values([nan, 0.04, 0.01, nan, 0.3], correction)
+    np.testing.assert_array_equal(with_gaps[[1, 2, 4]], adjust_p_values([0.04, 0.01, 0.3], correction))
+    assert np.isnan(with_gaps[[0, 3]]).all()
+    assert np.isnan(adjust_p_values([nan, nan], correction)).all()
+    assert adjust_p_values([], correction).shape == (0,)
+
+
+def test_the_p_values_are_left_as_they_were():
+    p_values = np.array([0.01, 0.02])
+    adjust_p_values(p_values, "holm")
+    assert p_values.tolist() == [0.01, 0.02]

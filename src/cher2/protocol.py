@@ -290,3 +290,23 @@ def _known_keys(location: tuple[int | str, ...]) -> list[str]:
         if isinstance(annotation, type) and issubclass(annotation, BaseModel):
             model = annotation
     return sorted(model.model_fields)
+
+
+def example_toml() -> str:
+    """Return the defaults as TOML, each key with its meaning, ready to be edited."""
+    lines = ["# A cher2 protocol. Every key is optional; these are the defaults.", f'name = "{Protocol().name}"']
+    values = Protocol().model_dump(mode="json")
+    for section, field in Protocol.model_fields.items():
+        model = field.annotation
+        if not (isinstance(model, type) and issubclass(model, BaseModel)):
+            continue
+        lines += ["", f"[{section}]"]
+        for key, setting in model.model_fields.items():
+            if key == "sites":
+                continue
+            meaning = ": ".join(text for text in (setting.title, setting.description) if text)
+            lines.append(f"{key} = {json.dumps(values[section][key])}".ljust(44) + f"# {meaning}")
+    lines += ["", "[compensation]", '# "ck->her2" = 0.03', "", "# The metastatic sites: columns of the clinical table"]
+    for site in SITES:
+        lines += ["[[cohort.sites]]", f'column = "{site.column}"', f'title = "{site.title}"']
+    return "\n".join(lines)

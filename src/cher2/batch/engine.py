@@ -124,7 +124,7 @@ def _run_on(client: Any, tasks: deque[Task]) -> Iterator[tuple[Task, Any]]:
 
     limit = IN_FLIGHT_PER_WORKER * max(1, len(client.scheduler_info(n_workers=-1)["workers"]))
     running: dict[str, Task] = {}
-    completed = as_completed()
+    completed = as_completed(loop=client.loop)
     while tasks or running:
         while tasks and len(running) < limit:
             task = tasks.popleft()

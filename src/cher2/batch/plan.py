@@ -13,7 +13,7 @@ from cher2.batch.tasks import measuring_fingerprint
 from cher2.errors import StudyError
 from cher2.images.files import ImageFile, find_image_files
 from cher2.protocol import Protocol
-from cher2.study.folder import Study
+from cher2.study.folder import Study, file_of
 from cher2.study.provenance import file_digest, file_stamp
 from cher2.study.samples import assign_samples
 
@@ -81,12 +81,6 @@ def make_plan(images: Path, study: Study, *, protocol: Path | None, samples: Pat
     if not force:
         _check_same_study(study, files, measured)
     return Plan(images, chosen, source, table, files, measured)
-
-
-def file_of(image: str) -> str:
-    """Return the file's name of a frame's: ``stack.tif`` of ``stack.tif#3``."""
-    name, mark, number = image.rpartition("#")
-    return name if mark and number.isdigit() else image
 
 
 def _protocol(path: Path | None, study: Study) -> tuple[Protocol, str]:

@@ -14,7 +14,7 @@ from typing import Any
 import pandas as pd
 
 from cher2.batch.engine import Engine, Task, default_workers, open_engine
-from cher2.batch.plan import Plan, file_of, make_plan
+from cher2.batch.plan import Plan, make_plan
 from cher2.batch.tasks import FileOutcome, SampleOutcome, grade_frames, grading_fingerprint, measure_file
 from cher2.cohorts.clinical import check_clinical
 from cher2.errors import ClinicalTableError, StudyError
@@ -247,6 +247,3 @@ def _frame_samples(plan: Plan, frames: dict[str, tuple[str, ...]]) -> pd.DataFra
     """Return the samples with one row a frame; a file that failed keeps its own row."""
     names: list[Sequence[str]] = [frames.get(image, (image,)) for image in plan.samples["image"]]
     return plan.samples.assign(image=pd.Series(names, index=plan.samples.index)).explode("image", ignore_index=True)
-
-
-__all__ = ["Progress", "RunResult", "carry_out", "file_of", "read_clinical", "run_study"]

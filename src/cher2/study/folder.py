@@ -49,6 +49,12 @@ def image_id(name: str) -> str:
     return f"{readable}-{hashlib.sha256(name.encode(errors='surrogatepass')).hexdigest()[:16]}"
 
 
+def file_of(image: str) -> str:
+    """Return the file's name of a frame's: ``stack.tif`` of ``stack.tif#3``."""
+    name, mark, number = image.rpartition("#")
+    return name if mark and number.isdigit() else image
+
+
 class Study:
     """A study folder on a disk.
 

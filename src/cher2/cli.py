@@ -1,0 +1,204 @@
+"""The command line: thin commands over the same functions that a notebook calls.
+
+Exit 0: all done. 1: finished, but some images failed (errors.csv names them). 2: bad use or bad input, nothing
+written. Heavy libraries are imported inside the commands: ``cher2 --help`` must answer at once.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+from rich.console import Console
+
+import cher2
+from cher2.errors import Cher2Error
+
+if TYPE_CHECKING:
+    from cher2.batch.plan import Plan
+    from cher2.report.derive import Derived
+
+app = typer.Typer(
+    name="cher2",
+    help="Score HER2 on circulating tumour cells. For research use only.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+StudyFolder = Annotated[Path, typer.Argument(metavar="STUDY", help="A study folder that 'cher2 run' has written.")]
+
+
+def main() -> None:
+    """Run the command line: an error of the user's is one red line and exit 2."""
+    try:
+        app()
+    except Cher2Error as error:
+        Console(stderr=True).print(f"Error: {error}", style="bold red", markup=False, highlight=False, soft_wrap=True)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        Console(stderr=True).print("Stopped. The same command goes on where it stopped.", style="yellow")
+        sys.exit(130)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        print(f"cher2 {cher2.__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    pass
+
+
+@app.command()
+def run(
+    images: Annotated[
+        Path, typer.Argument(metavar="IMAGES", help="Folder of images; its first folders are the patients.")
+    ],
+    study: Annotated[Path, typer.Option("-o", "--output", metavar="STUDY", help="Study folder to write.")],
+    protocol: Annotated[Path | None, typer.Option(metavar="F", help="Protocol (TOML).")] = None,
+    samples: Annotated[Path | None, typer.Option(metavar="F", help="Sample sheet (CSV).")] = None,
+    clinical: Annotated[Path | None, typer.Option(metavar="F", help="Clinical table (CSV).")] = None,
+    workers: Annotated[int | None, typer.Option(min=1, metavar="N", help="Worker processes; 1: none.")] = None,
+    scheduler: Annotated[str | None, typer.Option(metavar="ADDR", help="Dask scheduler, tcp://...")] = None,
+    force: Annotated[bool, typer.Option("--force", help="Do everything anew.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be done; write nothing.")] = False,
+) -> None:
+    """Score a folder of images: cells, patients, cohorts and a report."""
+    from cher2.batch.plan import make_plan
+    from cher2.batch.run import carry_out, read_clinical
+    from cher2.progress import showing
+    from cher2.report.write import assumptions, write_report
+    from cher2.study.folder import Study
+
+    home = Study(study)
+    plan = make_plan(images, home, protocol=protocol, samples=samples, force=force)
+    table = read_clinical(clinical, plan) if clinical is not None else None
+    print(_plan_in_words(plan))
+    if dry_run:
+        print("Dry run: nothing was written.")
+        return
+    with showing() as progress:
+        result = carry_out(plan, home, table, workers=workers, scheduler=scheduler, force=force, progress=progress)
+    page = write_report(result.study, result.derived)
+    _print_derived(result.derived)
+    for line in assumptions(home):
+        print(f"Note: {line}.")
+    print(f"Report: {page}")
+    if len(result.failed):
+        print(f"{len(result.failed)} images failed; {home.path / 'errors.csv'} names them.", file=sys.stderr)
+        raise typer.Exit(1)
+
+
+@app.command()
+def compare(
+    study: StudyFolder,
+    clinical: Annotated[Path, typer.Option(metavar="F", help="Clinical table (CSV).")],
+) -> None:
+    """Compare the cohorts of a study: high against low cHER2, site by site."""
+    from cher2.cohorts.clinical import check_clinical
+    from cher2.errors import ClinicalTableError, CohortError
+    from cher2.report.derive import derive
+    from cher2.study.folder import Study
+    from cher2.study.tables import read_csv, write_csv
+
+    home = Study.open(study)
+    table = read_csv(clinical, ClinicalTableError, "the clinical table")
+    check_clinical(table, home.protocol)
+    write_csv(table, home.path / "clinical.csv")
+    derived = derive(home)
+    if derived.comparison is None:
+        raise CohortError(derived.no_comparison)
+    print(derived.comparison)
+
+
+@app.command()
+def report(study: StudyFolder) -> None:
+    """Derive a study's tables again and write its report.html."""
+    from cher2.report.write import write_report
+    from cher2.study.folder import Study
+
+    print(f"Report: {write_report(Study.open(study))}")
+
+
+@app.command()
+def simulate(
+    out: Annotated[Path, typer.Argument(metavar="OUT", help="Folder to write; new or empty.")],
+    scenario: Annotated[
+        Literal["standard", "crowded", "hard", "drift", "sample"], typer.Option(help="What is hard about it.")
+    ] = "standard",
+    patients: Annotated[int | None, typer.Option(min=1, help="Patients.")] = None,
+    frames: Annotated[int | None, typer.Option(min=1, help="Frames a patient.")] = None,
+    leukocytes: Annotated[float | None, typer.Option(min=0, help="Leukocytes a frame, on average.")] = None,
+    crowding: Annotated[float | None, typer.Option(min=0, max=1, help="0: cells apart; 1: most overlap.")] = None,
+    drift: Annotated[float | None, typer.Option(min=0, help="Staining gains between 2^-d and 2^d.")] = None,
+    height: Annotated[int | None, typer.Option(min=1, help="Rows of a frame.")] = None,
+    width: Annotated[int | None, typer.Option(min=1, help="Columns of a frame.")] = None,
+    compress: Annotated[bool | None, typer.Option("--compress", help="Smaller files.")] = None,
+    seed: Annotated[int | None, typer.Option(help="The same seed gives the same bytes.")] = None,
+) -> None:
+    """Write a synthetic study whose truth is known."""
+    from cher2.progress import counting
+    from cher2.simulate.settings import StudySettings
+    from cher2.simulate.study import simulate_study
+
+    given = {
+        "patients": patients,
+        "frames_per_patient": frames,
+        "leukocytes_per_frame": leukocytes,
+        "crowding": crowding,
+        "staining_drift": drift,
+        "compress": compress,
+        "seed": seed,
+    }
+    settings = StudySettings.for_scenario(scenario, **{key: value for key, value in given.items() if value is not None})
+    if height is not None or width is not None:
+        rows, columns = settings.frame_shape
+        settings = StudySettings(**settings.as_dict() | {"frame_shape": (height or rows, width or columns)})
+    with counting("frames simulated") as progress:
+        simulate_study(out, settings, progress)
+    print(f"A synthetic study of {settings.patients} patients: {out}")
+
+
+@app.command()
+def protocol(
+    path: Annotated[Path | None, typer.Argument(metavar="F", help="A protocol to check and print whole.")] = None,
+    example: Annotated[bool, typer.Option("--example", help="Print the defaults with an explanation.")] = False,
+) -> None:
+    """Print the protocol in force: the defaults, or a file's with its defaults filled in."""
+    from cher2.protocol import Protocol, example_toml
+
+    if example:
+        print(example_toml())
+    else:
+        print((Protocol.load(path) if path else Protocol()).to_toml(), end="")
+
+
+def _plan_in_words(plan: Plan) -> str:
+    protocol = plan.protocol
+    roles = ", ".join(f"{role} = {getattr(protocol.channels, role)}" for role in ("dapi", "ck", "cd45", "her2"))
+    lines = [
+        f"{len(plan.files)} images of {plan.patients} patients; {len(plan.measured)} are measured already.",
+        f"By {plan.protocol_from} ({protocol.name}): channels {roles}; HER2 in {protocol.grade.unit}, "
+        f"cut-offs {', '.join(f'{cut:g}' for cut in protocol.grade.cutoffs)}.",
+    ]
+    return "\n".join(lines)
+
+
+def _print_derived(derived: Derived) -> None:
+    columns = ["patient_id", "n_images", "n_ctcs", "n_grade_0", "n_grade_1", "n_grade_2", "n_grade_3"]
+    columns += ["cher2_ratio", "ratio_low", "ratio_high", "group", "reason"]
+    shown = derived.patients[columns]
+    print(shown.to_string(index=False, na_rep="", float_format=lambda value: f"{value:.2f}"))
+    print()
+    print(derived.comparison if derived.comparison is not None else f"No comparison: {derived.no_comparison}")
+    print()

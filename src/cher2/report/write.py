@@ -1,0 +1,131 @@
+"""The report of a study: its tables derived again, its examples cut out of the images, its page written."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from pathlib import Path
+
+import pandas as pd
+
+from cher2.errors import Cher2Error, StudyError
+from cher2.images.files import ImageFile, find_image_files
+from cher2.images.reader import read_frames
+from cher2.protocol import Protocol
+from cher2.report.derive import Derived, derive
+from cher2.report.page import PageContent, render_page
+from cher2.report.thumbnails import HOW_CHOSEN, Example, cell_thumbnail, choose_examples
+from cher2.study.folder import Study, file_of
+from cher2.study.provenance import read_provenance, software
+from cher2.study.tables import read_csv, write_whole
+
+EXAMPLES_PER_GRADE = 8
+
+
+def write_report(study: Study, derived: Derived | None = None) -> Path:
+    """Write ``report.html`` into a study.
+
+    Parameters
+    ----------
+    study : Study
+        A study with results.
+    derived : Derived, optional
+        Its derived tables; derived again where they are left out.
+
+    Returns
+    -------
+    Path
+        The page.
+    """
+    derived = derived or derive(study)
+    examples, notes = _examples(study, derived.cells)
+    if derived.no_comparison:
+        notes.append(f"The cohorts are not compared: {derived.no_comparison}")
+    protocol = study.protocol
+    failed = _failed(study)
+    content = PageContent(
+        title=study.path.absolute().name,
+        synthetic="synthetic" in protocol.name.casefold(),
+        protocol=protocol,
+        patients=derived.patients,
+        comparison=derived.comparison,
+        examples=examples,
+        images_failed=failed,
+        n_images=len(study.samples),
+        software=read_provenance(study.path).get("software") or software(),
+        notes=[*assumptions(study), *notes],
+        examples_chosen=HOW_CHOSEN,
+    )
+    page = study.path / "report.html"
+    write_whole(page, render_page(content).encode())
+    return page
+
+
+def assumptions(study: Study) -> list[str]:
+    """Say in words what a study's numbers assume, and what to do about it."""
+    protocol = study.protocol
+    said = []
+    default = Protocol()
+    if protocol.grade == default.grade:
+        said.append(
+            "The cut-offs are cher2's defaults, not calibrated for this microscope and staining: set grade.cutoffs in "
+            "the protocol from cells that readers graded"
+        )
+    scores = [study.score_of(image) for image in study.samples["image"]]
+    guessed = sum(1 for score in scores if score and score.get("pixel_size_from") == "protocol")
+    if guessed:
+        said.append(
+            f"{guessed} images do not say how large a pixel is: {protocol.image.pixel_size_um:g} um was taken from the "
+            "protocol (image.pixel_size_um)"
+        )
+    return said
+
+
+def _failed(study: Study) -> pd.DataFrame:
+    path = study.path / "errors.csv"
+    if path.is_file():
+        return read_csv(path, StudyError, "the list of images that failed")
+    return pd.DataFrame(columns=["image", "error", "message"], dtype=str)
+
+
+def _examples(study: Study, cells: pd.DataFrame) -> tuple[dict[int, list[Example]], list[str]]:
+    """Cut example cells out of their frames; say so where the images are no longer there."""
+    chosen = choose_examples(cells, EXAMPLES_PER_GRADE)
+    if chosen.empty:
+        return {}, []
+    where = read_provenance(study.path).get("images", "")
+    protocol = study.protocol
+    try:
+        files = {file.name: file for file in find_image_files(study.path / where, protocol)} if where else {}
+    except Cher2Error:
+        files = {}
+    examples: dict[int, list[Example]] = defaultdict(list)
+    lost = 0
+    for image, rows in chosen.groupby("image"):
+        try:
+            cut = _cut(files.get(file_of(str(image))), str(image), rows, protocol)
+        except Cher2Error:
+            # The page must not fail for a picture; it says below how many are missing.
+            lost += len(rows)
+            continue
+        lost += len(rows) - len(cut)
+        for grade, example in cut:
+            examples[grade].append(example)
+    ordered = {grade: sorted(cut, key=lambda example: example.her2_intensity) for grade, cut in examples.items()}
+    notes = [f"{lost} example cells are not shown: their images are not where they were scored"] if lost else []
+    return ordered, notes
+
+
+def _cut(file: ImageFile | None, name: str, rows: pd.DataFrame, protocol: Protocol) -> list[tuple[int, Example]]:
+    if file is None:
+        return []
+    image = next((frame for frame in read_frames(file, protocol) if frame.name == name), None)
+    if image is None:
+        return []
+    planes = image.planes(protocol.channels)
+    pixel_size_um = image.pixel_size_um or protocol.image.pixel_size_um
+    examples = []
+    for row in rows.to_dict("records"):
+        thumbnail = cell_thumbnail(planes, row["y_px"], row["x_px"], pixel_size_um)
+        example = Example(thumbnail, row["patient_id"], name, row["object_id"], row["her2_intensity"])
+        examples.append((row["shown_as"], example))
+    return examples

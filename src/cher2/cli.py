@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 from rich.console import Console
@@ -88,7 +88,7 @@ def run(
         print("Dry run: nothing was written.")
         return
     with showing() as progress:
-        result = carry_out(plan, home, table, workers=workers, scheduler=scheduler, force=force, progress=progress)
+        result = carry_out(plan, home, table, workers=workers, scheduler=scheduler, progress=progress)
     page = write_report(result.study, result.derived)
     _print_derived(result.derived)
     for line in assumptions(home):
@@ -148,10 +148,10 @@ def simulate(
 ) -> None:
     """Write a synthetic study whose truth is known."""
     from cher2.progress import counting
-    from cher2.simulate.settings import StudySettings
+    from cher2.simulate.settings import SCENARIOS, StudySettings
     from cher2.simulate.study import simulate_study
 
-    given = {
+    given: dict[str, Any] = {
         "patients": patients,
         "frames_per_patient": frames,
         "leukocytes_per_frame": leukocytes,
@@ -160,10 +160,11 @@ def simulate(
         "compress": compress,
         "seed": seed,
     }
-    settings = StudySettings.for_scenario(scenario, **{key: value for key, value in given.items() if value is not None})
+    overrides = {key: value for key, value in given.items() if value is not None}
     if height is not None or width is not None:
-        rows, columns = settings.frame_shape
-        settings = StudySettings(**settings.as_dict() | {"frame_shape": (height or rows, width or columns)})
+        rows, columns = SCENARIOS[scenario].get("frame_shape", StudySettings.frame_shape)
+        overrides["frame_shape"] = (height or rows, width or columns)
+    settings = StudySettings.for_scenario(scenario, **overrides)
     with counting("frames simulated") as progress:
         simulate_study(out, settings, progress)
     print(f"A synthetic study of {settings.patients} patients: {out}")

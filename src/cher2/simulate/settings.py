@@ -177,6 +177,18 @@ _RANGES: dict[str, tuple[float, float]] = {
 
 SCENARIOS: dict[str, dict[str, Any]] = {
     "standard": {},
+    # Small enough for a repository and a first minute: the study in sample_images.
+    "sample": {
+        "patients": 16,
+        "frames_per_patient": 1,
+        "frame_shape": (360, 480),
+        "leukocytes_per_frame": 45,
+        "ctcs_per_patient": 16,
+        "specks_per_frame": 20,
+        "debris_per_frame": 2,
+        "compress": True,
+        "seed": 3036,
+    },
     "crowded": {"leukocytes_per_frame": 300, "crowding": 0.8, "clustered_fraction": 0.2},
     "hard": {
         "crowding": 0.4,

@@ -1,0 +1,47 @@
+# Two commands on a fresh machine: `make demo` and `make test`. Each makes its own environment in .venv.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+SAMPLES := sample_images
+
+.PHONY: demo test lint pytest system samples clean
+
+demo: $(VENV)/.installed
+	$(BIN)/cher2 run $(SAMPLES)/images -o demo_study --protocol $(SAMPLES)/protocol.toml --clinical $(SAMPLES)/clinical.csv
+
+test: system $(VENV)/.installed-test lint pytest
+
+lint: $(VENV)/.installed-test
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+# The window tests need a screen: a virtual one, with Qt's X11 platform.
+pytest: $(VENV)/.installed-test
+	env -u QT_QPA_PLATFORM xvfb-run -a -s "-screen 0 1600x1200x24" $(BIN)/python -m pytest $(ARGS)
+
+system:
+	sh tests/install_system_packages.sh
+
+# The study in sample_images, made anew: the same seed gives the same bytes.
+samples: $(VENV)/.installed
+	rm -rf $(SAMPLES)
+	$(BIN)/cher2 simulate $(SAMPLES) --scenario sample
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "cher2 needs Python 3.11 or newer; name one with: make PYTHON=python3.12 ..."; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || sh tests/install_system_packages.sh python3-venv
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.installed: $(BIN)/python pyproject.toml napari.yaml
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e .
+	@touch $@
+
+$(VENV)/.installed-test: $(BIN)/python pyproject.toml napari.yaml
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e ".[test]"
+	@touch $@ $(VENV)/.installed
+
+clean:
+	rm -rf $(VENV) demo_study

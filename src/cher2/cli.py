@@ -6,6 +6,7 @@ written. Heavy libraries are imported inside the commands: ``cher2 --help`` must
 
 from __future__ import annotations
 
+import io
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -14,7 +15,7 @@ import typer
 from rich.console import Console
 
 import cher2
-from cher2.errors import Cher2Error
+from cher2.errors import Cher2Error, GradingError
 
 if TYPE_CHECKING:
     from cher2.batch.plan import Plan
@@ -29,19 +30,27 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
+INTERRUPTED = 130
+"""The exit code that typer gives to Ctrl-C: 128 and the number of SIGINT, as shells do."""
+
 StudyFolder = Annotated[Path, typer.Argument(metavar="STUDY", help="A study folder that 'cher2 run' has written.")]
 
 
 def main() -> None:
     """Run the command line: an error of the user's is one red line and exit 2."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            # A patient's name that the terminal's encoding lacks must not end a run.
+            stream.reconfigure(errors="backslashreplace")
     try:
         app()
     except Cher2Error as error:
         Console(stderr=True).print(f"Error: {error}", style="bold red", markup=False, highlight=False, soft_wrap=True)
         sys.exit(2)
-    except KeyboardInterrupt:
-        Console(stderr=True).print("Stopped. The same command goes on where it stopped.", style="yellow")
-        sys.exit(130)
+    except SystemExit as end:
+        if end.code == INTERRUPTED:
+            Console(stderr=True).print("Stopped. The same command goes on where it stopped.", style="yellow")
+        raise
 
 
 def _version(wanted: bool) -> None:
@@ -75,14 +84,15 @@ def run(
 ) -> None:
     """Score a folder of images: cells, patients, cohorts and a report."""
     from cher2.batch.plan import make_plan
-    from cher2.batch.run import carry_out, read_clinical
+    from cher2.batch.run import carry_out
     from cher2.progress import showing
+    from cher2.report.derive import read_clinical
     from cher2.report.write import assumptions, write_report
     from cher2.study.folder import Study
 
     home = Study(study)
     plan = make_plan(images, home, protocol=protocol, samples=samples, force=force)
-    table = read_clinical(clinical, plan) if clinical is not None else None
+    table = read_clinical(clinical, plan.protocol) if clinical is not None else None
     print(_plan_in_words(plan))
     if dry_run:
         print("Dry run: nothing was written.")
@@ -105,15 +115,13 @@ def compare(
     clinical: Annotated[Path, typer.Option(metavar="F", help="Clinical table (CSV).")],
 ) -> None:
     """Compare the cohorts of a study: high against low cHER2, site by site."""
-    from cher2.cohorts.clinical import check_clinical
-    from cher2.errors import ClinicalTableError, CohortError
-    from cher2.report.derive import derive
+    from cher2.errors import CohortError
+    from cher2.report.derive import derive, read_clinical
     from cher2.study.folder import Study
-    from cher2.study.tables import read_csv, write_csv
+    from cher2.study.tables import write_csv
 
     home = Study.open(study)
-    table = read_csv(clinical, ClinicalTableError, "the clinical table")
-    check_clinical(table, home.protocol)
+    table = read_clinical(clinical, home.protocol)
     write_csv(table, home.path / "clinical.csv")
     derived = derive(home)
     if derived.comparison is None:
@@ -168,6 +176,47 @@ def simulate(
     with counting("frames simulated") as progress:
         simulate_study(out, settings, progress)
     print(f"A synthetic study of {settings.patients} patients: {out}")
+
+
+@app.command()
+def calibrate(
+    study: StudyFolder,
+    graded: Annotated[
+        Path | None, typer.Option(metavar="F", help="Graded cells (CSV): image, grade, and object_id or y_px, x_px.")
+    ] = None,
+    unit: Annotated[
+        Literal["counts", "leukocyte_ratio", "leukocyte_sd"] | None,
+        typer.Option(help="Unit of the cut-offs; the study's where none is given."),
+    ] = None,
+    spill: Annotated[bool, typer.Option("--spill", help="Estimate the spill of CK into HER2 from the CTCs.")] = False,
+    controls: Annotated[
+        list[str] | None,
+        typer.Option(metavar="ROLE=FOLDER", help="Estimate the spill from single-stained images; repeatable."),
+    ] = None,
+    output: Annotated[Path | None, typer.Option("-o", "--output", metavar="F", help="Protocol to write.")] = None,
+    force: Annotated[bool, typer.Option("--force", help="Replace a protocol that is there.")] = False,
+) -> None:
+    """Fit cut-offs to graded cells, or estimate the spill; write a new protocol."""
+    from cher2.study.calibrated import calibrate_cutoffs, calibrate_spill, run_again, write_protocol
+    from cher2.study.folder import Study
+
+    home = Study.open(study)
+    path = output or home.path / "protocol_calibrated.toml"
+    if (graded is not None) == (spill or bool(controls)):
+        raise GradingError(
+            "say what is to be calibrated: cut-offs, or spill",
+            remedy="Give --graded F; or --spill or --controls ROLE=FOLDER. Spill first: it changes the intensities",
+        )
+    if unit and graded is None:
+        raise GradingError("--unit says nothing about spill", remedy="Leave it out, or give --graded F")
+    if graded is not None:
+        calibrated, words = calibrate_cutoffs(home, graded, unit)
+    else:
+        calibrated, words = calibrate_spill(home, controls or [])
+    write_protocol(calibrated, path, force=force)
+    print(words)
+    print(f"Protocol: {path}")
+    print(f"To score the study with it: {run_again(home, path)}")
 
 
 @app.command()

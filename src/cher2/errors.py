@@ -7,6 +7,8 @@ what to do about it, in one line; the command line prints it in red, napari show
 
 from __future__ import annotations
 
+from typing import Self
+
 
 class Cher2Error(Exception):
     """Something that the user can mend.
@@ -32,6 +34,10 @@ class Cher2Error(Exception):
         text = f"{text} {self.remedy}." if self.remedy else text
         # One line, whatever a file's name holds: a line break in it must not look like a second message.
         return " ".join(text.split())
+
+    def within(self, place: str) -> Self:
+        """Return the same error at a larger place: in the file that a row belongs to."""
+        return type(self)(self.what, where=f"{place}, {self.where}" if self.where else place, remedy=self.remedy)
 
     def __reduce__(self) -> tuple[object, ...]:
         # Keyword-only arguments would be lost when the error travels back from a worker process.

@@ -44,9 +44,7 @@ def test_planes_are_found_by_number():
 
 
 def test_a_missing_channel_is_named_with_those_there():
-    with pytest.raises(
-        ChannelError, match=r'no channel "HER2" for the role her2; it has DAPI, CK, CD45, PE\.'
-    ):
+    with pytest.raises(ChannelError, match=r'no channel "HER2" for the role her2; it has DAPI, CK, CD45, PE\.'):
         frame(channels=("DAPI", "CK", "CD45", "PE")).channel_index("her2", Channels())
 
 

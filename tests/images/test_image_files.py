@@ -69,9 +69,7 @@ def test_links_do_not_lead_out_of_the_folder_nor_round_in_circles(tmp_path):
 
 
 def test_channel_files_of_a_frame_are_one_image(tmp_path):
-    touch(
-        tmp_path, *(f"P1/frame{k:02}_{c}.jpg" for k in (1, 2) for c in ("dapi", "ck", "cd45", "fitc", "mask"))
-    )
+    touch(tmp_path, *(f"P1/frame{k:02}_{c}.jpg" for k in (1, 2) for c in ("dapi", "ck", "cd45", "fitc", "mask")))
     touch(tmp_path, "P1/frame01_dapi.png", "P1/notes.txt")
     roles = {"dapi": "DAPI", "ck": "ck", "cd45": "cd45", "her2": "fitc"}
     first, second = find_image_files(tmp_path, protocol("{frame}_{channel}.jpg", **roles))
@@ -92,6 +90,7 @@ def test_all_channels_are_kept_where_the_protocol_counts_them(tmp_path):
         ("{frame}_{channel}.jpg", "P1/a_b_DAPI.jpg", "P1/a_b", "DAPI"),
         ("{frame}_{channel}.jpg", "P1/a_b_CD45_APC.jpg", "P1/a_b", "CD45_APC"),
         ("{channel}_{frame}.jpg", "CD45_APC_b_c.jpg", "b_c", "CD45_APC"),
+        ("{channel}_{frame}.jpg", "APC_CK_b.jpg", "b", "APC_CK"),
         ("{channel}_{frame}.jpg", "x_b_c.jpg", "b_c", "x"),
         ("{frame}_{channel}.jpg", "a_b_x.jpg", "a_b", "x"),
         ("{frame}{channel}.jpg", "f7DAPI.jpg", "f7", "DAPI"),
@@ -104,7 +103,7 @@ def test_all_channels_are_kept_where_the_protocol_counts_them(tmp_path):
 )
 def test_patterns(tmp_path, pattern, path, name, channel):
     touch(tmp_path, path)
-    (file,) = find_image_files(tmp_path, protocol(pattern, cd45="CD45_APC", ck="APC_CK"))
+    (file,) = find_image_files(tmp_path, protocol(pattern, cd45="CD45_APC", ck="APC_CK", her2="APC"))
     assert (file.name, file.channels) == (name, (channel,))
 
 

@@ -55,10 +55,16 @@ def test_a_mask_is_refused(tmp_path):
         read_image(save(tmp_path / "a.png", GREY > 9))
 
 
-def test_a_colour_profile_that_libpng_dislikes_prints_nothing(tmp_path, capfd):
-    path = save(tmp_path / "a.png", GREY, icc_profile=b"no profile at all")
+def test_what_libpng_says_of_other_chunks_is_not_logged(tmp_path, capfd, caplog):
+    path = save(tmp_path / "a.png", GREY)
+    data = path.read_bytes()
+    wrong = b""
+    for chunk in (b"pHYs" + bytes(3), b"iCCPx\0\0", b"PLTE" + bytes(3)):
+        wrong += struct.pack(">I", len(chunk) - 4) + chunk + struct.pack(">I", zlib.crc32(chunk))
+    path.write_bytes(data[:33] + wrong + data[33:])
     assert (read_image(path).pixels == GREY).all()
     assert capfd.readouterr() == ("", "")
+    assert not caplog.records
 
 
 def test_jpeg_of_grey_and_colour(tmp_path):

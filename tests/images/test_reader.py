@@ -67,9 +67,7 @@ def test_a_set_may_be_of_tiffs_that_know_the_pixel_size(tmp_path):
 def test_a_missing_channel_is_an_error_of_its_own(tmp_path):
     save_set(tmp_path, channels=CHANNELS[:3])
     (file,) = find_image_files(tmp_path, protocol())
-    with pytest.raises(
-        ChannelError, match=r'f1: no file of the channel "fitc" for the role her2; there are cd45'
-    ):
+    with pytest.raises(ChannelError, match=r'f1: no file of the channel "fitc" for the role her2; there are cd45'):
         list(read_frames(file, protocol()))
 
 
@@ -96,9 +94,7 @@ def test_channels_may_be_counted(tmp_path):
 def test_planes_that_differ_are_named_with_their_sizes(tmp_path, plane, described):
     save_set(tmp_path)
     Pillow.fromarray(plane).save(tmp_path / "f1_ck.png")
-    with pytest.raises(
-        ImageError, match=f"f1_cd45.png has 20 x 30 pixels of uint8, but f1_ck.png has {described}"
-    ):
+    with pytest.raises(ImageError, match=f"f1_cd45.png has 20 x 30 pixels of uint8, but f1_ck.png has {described}"):
         read_image(tmp_path / "f1_{channel}.png", protocol())
 
 

@@ -63,9 +63,7 @@ class TestOme:
         assert image.position_um == (-20.0, 1500.0)
 
     def test_says_nothing_where_the_header_says_nothing(self, tmp_path):
-        image = read_image(
-            ome(tmp_path / "a.ome.tif", Plane={"PositionX": [3.0] * 4, "PositionY": [4.0] * 4})
-        )
+        image = read_image(ome(tmp_path / "a.ome.tif", Plane={"PositionX": [3.0] * 4, "PositionY": [4.0] * 4}))
         # A position without a unit is in "reference frame" units: no micrometres.
         assert (image.pixel_size_um, image.bits, image.position_um) == (None, None, None)
         assert image.channels == ("",) * 4
@@ -75,9 +73,7 @@ class TestOme:
 
     @pytest.mark.parametrize("planar", ["contig", "separate"])
     def test_colours_are_channels(self, tmp_path, planar):
-        pixels, axes = (
-            (PIXELS[:3], "CYX") if planar == "separate" else (np.moveaxis(PIXELS[:3], 0, -1), "YXC")
-        )
+        pixels, axes = (PIXELS[:3], "CYX") if planar == "separate" else (np.moveaxis(PIXELS[:3], 0, -1), "YXC")
         words = {"photometric": "rgb", "planarconfig": planar, "metadata": {"axes": axes.replace("C", "S")}}
         path = save(tmp_path / "a.ome.tif", np.ascontiguousarray(pixels), ome=True, **words)
         assert_frames(path, [PIXELS[:3]])
@@ -85,10 +81,7 @@ class TestOme:
 
     @pytest.mark.parametrize("size", [0.001, 352.8, 0.0, -1.0])
     def test_a_nonsense_pixel_size_is_unsaid(self, tmp_path, size):
-        assert (
-            read_image(ome(tmp_path / "a.ome.tif", PhysicalSizeX=size, PhysicalSizeY=size)).pixel_size_um
-            is None
-        )
+        assert read_image(ome(tmp_path / "a.ome.tif", PhysicalSizeX=size, PhysicalSizeY=size)).pixel_size_um is None
 
     def test_pixels_that_are_not_square_are_refused(self, tmp_path):
         with pytest.raises(ImageError, match=r"not square \(0.64 by 0.5 um\)"):
@@ -126,7 +119,7 @@ class TestOme:
         with pytest.raises(ImageError):
             frames(path)
 
-    @pytest.mark.parametrize("claim", [2_000_000, 5, 8, 3, 1])
+    @pytest.mark.parametrize("claim", [2_000_000, 10**10, 5, 8, 3, 1])
     def test_a_header_that_claims_other_channels_is_refused(self, tmp_path, claim):
         path = with_header(tmp_path, header(c=claim, blocks=""))
         with pytest.raises(ImageError, match=r"declares \d+ pages but has 4"):
@@ -216,9 +209,7 @@ class TestImageJ:
     )  # fmt: skip
     def test_units(self, tmp_path, unit, per_unit, size):
         text = f"ImageJ=1.54f\nimages=4\nchannels=4\nhyperstack=true\nunit={unit}\n"
-        path = save(
-            tmp_path / "a.tif", description=text.encode(), metadata=None, resolution=(per_unit, per_unit)
-        )
+        path = save(tmp_path / "a.tif", description=text.encode(), metadata=None, resolution=(per_unit, per_unit))
         assert read_image(path).pixel_size_um == (size if size is None else pytest.approx(size, rel=1e-5))
 
     def test_frames(self, tmp_path):
@@ -236,9 +227,7 @@ class TestImageJ:
         with pytest.raises(ImageError, match="declares 12 pages but has 1"):
             frames(path)
 
-    @pytest.mark.parametrize(
-        "text", ["images=5\nchannels=5", "images=4\nchannels=2", "images=2", "channels=0"]
-    )
+    @pytest.mark.parametrize("text", ["images=5\nchannels=5", "images=4\nchannels=2", "images=2", "channels=0"])
     def test_a_claim_of_other_pages_is_refused(self, tmp_path, text):
         path = save(tmp_path / "a.tif", description=f"ImageJ=1.54f\n{text}\n", metadata=None)
         with pytest.raises(ImageError):
@@ -419,9 +408,7 @@ class TestTypes:
         assert image.pixels.dtype == np.float32
         np.testing.assert_allclose(image.pixels, PIXELS / 3.0, rtol=1e-7)
 
-    @pytest.mark.parametrize(
-        ("value", "dtype"), [(np.nan, "f4"), (np.inf, "f4"), (-np.inf, "f8"), (1e300, "f8")]
-    )
+    @pytest.mark.parametrize(("value", "dtype"), [(np.nan, "f4"), (np.inf, "f4"), (-np.inf, "f8"), (1e300, "f8")])
     def test_numbers_that_are_none_are_counted(self, tmp_path, value, dtype):
         pixels = PIXELS.astype(dtype)
         pixels[1, :2, :3] = value

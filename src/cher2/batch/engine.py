@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import logging
 import os
+import signal
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from multiprocessing import resource_tracker
 from typing import Any
 
 from cher2.errors import Cher2Error, StudyError
@@ -29,7 +31,11 @@ WORKER_ENVIRONMENT = {
     "OMP_NUM_THREADS": "1",
     "OPENBLAS_NUM_THREADS": "1",
     "MKL_NUM_THREADS": "1",
+    "OPENCV_FOR_THREADS_NUM": "1",
 }
+
+CONNECT_TIMEOUT = "20s"
+"""How long a scheduler or worker may take to answer."""
 
 
 @dataclass(frozen=True)
@@ -42,6 +48,10 @@ class Task:
 
 Engine = Callable[[deque[Task]], Iterator[tuple[Task, Any]]]
 """Runs the tasks of a queue and yields each with its outcome, or its exception; more may be added meanwhile."""
+
+
+class WorkerDiedError(Cher2Error):
+    """A task ended its worker process, as the system does when memory runs out."""
 
 
 def default_workers(n_files: int) -> int:
@@ -90,7 +100,7 @@ def _dask_client(workers: int, scheduler: str | None) -> Iterator[Any]:
 
     settings = {
         "distributed.nanny.pre-spawn-environ": WORKER_ENVIRONMENT,
-        "distributed.comm.timeouts.connect": "20s",
+        "distributed.comm.timeouts.connect": CONNECT_TIMEOUT,
         "distributed.scheduler.allowed-failures": 1,
     }
     for name in ("distributed", "tornado"):
@@ -109,41 +119,74 @@ def _dask_client(workers: int, scheduler: str | None) -> Iterator[Any]:
                 client.run(limit_threads)
                 yield client
             return
-        with (
-            LocalCluster(
+        with _deaf_to_interrupts():
+            cluster = LocalCluster(
                 n_workers=workers, threads_per_worker=1, dashboard_address=None, silence_logs=logging.CRITICAL
-            ) as cluster,
-            Client(cluster, set_as_default=False) as client,
-        ):
-            client.run(limit_threads)
+            )
+        with cluster, Client(cluster, set_as_default=False) as client:
             yield client
 
 
+@contextmanager
+def _deaf_to_interrupts() -> Iterator[None]:
+    """Start what is started here without Ctrl-C: threads and processes inherit the block, this thread loses it again.
+
+    A terminal sends Ctrl-C to the workers as well; it is for this process to end them, in order.
+    """
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    # Started later, it would lift the block from the thread that starts the workers.
+    resource_tracker.ensure_running()
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
 def _run_on(client: Any, tasks: deque[Task]) -> Iterator[tuple[Task, Any]]:
+    """Run the tasks on the client's workers.
+
+    When a worker dies, whatever it held is suspected. A task that was suspected twice is tried once more alone at
+    the end, so that it answers for its own deaths only.
+    """
     from distributed import as_completed
 
     limit = IN_FLIGHT_PER_WORKER * max(1, len(client.scheduler_info(n_workers=-1)["workers"]))
     running: dict[str, Task] = {}
+    suspects: deque[Task] = deque()
     completed = as_completed(loop=client.loop)
-    while tasks or running:
-        while tasks and len(running) < limit:
-            task = tasks.popleft()
+    while tasks or running or suspects:
+        alone = not tasks and not running
+        waiting, most = (suspects, 1) if alone else (tasks, limit)
+        while waiting and len(running) < most:
+            task = waiting.popleft()
             future = client.submit(task.function, *task.arguments, pure=False)
             running[future.key] = task
             completed.add(future)
         future = next(completed)
         task = running.pop(future.key)
-        yield task, _outcome(future)
+        outcome = _outcome(future)
+        if isinstance(outcome, WorkerDiedError) and not alone:
+            suspects.append(task)
+        else:
+            yield task, outcome
 
 
 def _outcome(future: Any) -> Any:
     """Return a future's result; a task whose worker died again and again gives its error as the result."""
-    from distributed import KilledWorker
+    from distributed import CancelledError, KilledWorker
 
     try:
         return future.result()
     except KilledWorker:
-        return Cher2Error(
+        return WorkerDiedError(
             "the worker process died each time that it was tried",
             remedy="Look at the memory of the machine; fewer --workers need less",
         )
+    except CancelledError as error:
+        raise StudyError(
+            "the Dask scheduler has gone",
+            remedy="Start it again and run the same command: it goes on where it stopped",
+        ) from error

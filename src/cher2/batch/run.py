@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import sys
-from collections import deque
+from collections import defaultdict, deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -16,12 +16,11 @@ import pandas as pd
 from cher2.batch.engine import Engine, Task, default_workers, open_engine
 from cher2.batch.plan import Plan, make_plan
 from cher2.batch.tasks import FileOutcome, SampleOutcome, grade_frames, grading_fingerprint, measure_file
-from cher2.cohorts.clinical import check_clinical
-from cher2.errors import ClinicalTableError, StudyError
-from cher2.report.derive import Derived, derive
+from cher2.errors import Cher2Error, StudyError
+from cher2.report.derive import Derived, derive, read_clinical
 from cher2.study.folder import Study
 from cher2.study.provenance import now, write_provenance
-from cher2.study.tables import read_csv, write_csv
+from cher2.study.tables import write_csv, write_whole
 
 
 @dataclass(frozen=True)
@@ -105,15 +104,8 @@ def run_study(
     paths = {name: Path(path) for name, path in (("protocol", protocol), ("samples", samples)) if path is not None}
     home = Study(Path(study))
     plan = make_plan(Path(images), home, protocol=paths.get("protocol"), samples=paths.get("samples"), force=force)
-    table = read_clinical(Path(clinical), plan) if clinical is not None else None
-    return carry_out(plan, home, table, workers=workers, scheduler=scheduler, force=force, progress=progress)
-
-
-def read_clinical(path: Path, plan: Plan) -> pd.DataFrame:
-    """Read a clinical table and check it against the plan's protocol."""
-    table = read_csv(path, ClinicalTableError, "the clinical table")
-    check_clinical(table, plan.protocol)
-    return table
+    table = read_clinical(Path(clinical), plan.protocol) if clinical is not None else None
+    return carry_out(plan, home, table, workers=workers, scheduler=scheduler, progress=progress)
 
 
 def carry_out(
@@ -123,23 +115,19 @@ def carry_out(
     *,
     workers: int | None = None,
     scheduler: str | None = None,
-    force: bool = False,
     progress: Report | None = None,
 ) -> RunResult:
     """Do what a plan says; see :func:`run_study`."""
     started = now()
     to_measure = len(plan.files) - len(plan.measured)
-    with (
-        _study_folder(plan, study, force),
-        open_engine(workers or default_workers(to_measure), scheduler) as engine,
-    ):
+    with _study_folder(plan, study), open_engine(workers or default_workers(to_measure), scheduler) as engine:
         frames, failed = _score(plan, study, engine, progress or (lambda _: None))
         if not frames:
-            first = failed[0]
             raise StudyError(
-                f"not one of the {len(failed)} images could be scored; the first says: {first.message}",
+                f"not one of the {len(failed)} images could be scored; the first says: {failed[0].message}",
                 where=str(plan.images),
             )
+    study.keep_only(frame for names in frames.values() for frame in names)
     write_csv(_frame_samples(plan, frames), study.path / "samples.csv")
     errors = pd.DataFrame(
         [(item.file, item.error, item.message) for item in failed], columns=["image", "error", "message"]
@@ -155,22 +143,21 @@ def carry_out(
 
 
 @contextmanager
-def _study_folder(plan: Plan, study: Study, force: bool) -> Iterator[None]:
-    """Make the study folder; a new one goes again when the run comes to nothing."""
-    new = not study.exists()
-    was_there = study.path.exists()
-    if force and not new:
-        for image in study.samples["image"]:
-            study.forget(image, measured=False)
-    study.create(plan.protocol, plan.samples)
-    study.sweep()
+def _study_folder(plan: Plan, study: Study) -> Iterator[None]:
+    """Make the study folder; a run that comes to nothing leaves what was there before."""
+    missing = [folder for folder in (study.path, *study.path.parents) if not folder.exists()]
+    old = [(path, path.read_bytes()) for path in study.settings_files if path.is_file()]
     try:
+        study.create(plan.protocol, plan.samples)
+        study.sweep()
         yield
-    except StudyError:
-        if new and not any((study.path / "images").iterdir()):
-            shutil.rmtree(study.path)
-            if was_there:
-                study.path.mkdir()
+    except Cher2Error:
+        for path, content in old:
+            write_whole(path, content)
+        if not old and not study.has_results():
+            shutil.rmtree(missing[-1] if missing else study.path, ignore_errors=True)
+            if not missing:
+                study.path.mkdir(exist_ok=True)
         raise
 
 
@@ -178,54 +165,68 @@ def _score(
     plan: Plan, study: Study, engine: Engine, progress: Report
 ) -> tuple[dict[str, tuple[str, ...]], list[FileOutcome]]:
     """Measure what is not measured and grade each sample as soon as its last file is measured."""
-    frames = dict(plan.measured)
-    failed: list[FileOutcome] = []
-    waiting = {str(key): set(group["image"]) - set(frames) for key, group in plan.samples.groupby("sample_id")}
-    state = Progress(done=len(frames), total=len(plan.files))
-    progress(state)
-    tasks = deque(
-        Task(measure_file, (plan.files[name], study.path, plan.protocol))
-        for name in plan.samples["image"]
-        if name not in frames
-    )
-    sample_of = dict(zip(plan.samples["image"], plan.samples["sample_id"], strict=True))
-    tasks.extend(task for sample, left in waiting.items() if not left for task in _grading(plan, study, sample, frames))
-    for task, result in engine(tasks):
+    scoring = _Scoring(plan, study)
+    progress(scoring.state)
+    for task, result in engine(scoring.tasks):
         if task.function is grade_frames:
             _check_graded(result)
             continue
-        outcome = result if isinstance(result, FileOutcome) else _broken(task.arguments[0].name, result)
+        scoring.measured(result if isinstance(result, FileOutcome) else _broken(task.arguments[0].name, result))
+        progress(scoring.state)
+    order = {name: number for number, name in enumerate(plan.samples["image"])}
+    return scoring.frames, sorted(scoring.failed, key=lambda outcome: order[outcome.file])
+
+
+class _Scoring:
+    """What is measured, what failed and what is left to do, while a run goes on."""
+
+    def __init__(self, plan: Plan, study: Study) -> None:
+        self._plan = plan
+        self._study = study
+        self.frames = dict(plan.measured)
+        self.failed: list[FileOutcome] = []
+        self.state = Progress(done=len(self.frames), total=len(plan.files))
+        rows = plan.samples
+        # Two patients may each have a draw "1": only both names together tell the sample.
+        self._sample_of = dict(zip(rows["image"], zip(rows["patient_id"], rows["sample_id"], strict=True), strict=True))
+        self._files: dict[tuple[str, str], list[str]] = defaultdict(list)
+        for name, sample in self._sample_of.items():
+            self._files[sample].append(name)
+        self._waiting = {sample: set(names) - set(self.frames) for sample, names in self._files.items()}
+        left = (name for name in rows["image"] if name not in self.frames)
+        self.tasks = deque(Task(measure_file, (plan.files[name], study.path, plan.protocol)) for name in left)
+        for sample, waiting in self._waiting.items():
+            if not waiting:
+                self._grade(sample)
+
+    def measured(self, outcome: FileOutcome) -> None:
+        """Take note of a file's outcome; its sample is graded next where this was its last file."""
         if outcome.error:
-            failed.append(outcome)
+            self.failed.append(outcome)
         else:
-            frames[outcome.file] = outcome.frames
-        sample = sample_of[outcome.file]
-        waiting[sample].discard(outcome.file)
-        if not waiting[sample]:
-            tasks.extend(_grading(plan, study, sample, frames))
-        state = replace(
-            state,
-            done=state.done + 1,
-            ctcs=state.ctcs + outcome.ctcs,
-            failed=len(failed),
+            self.frames[outcome.file] = outcome.frames
+        sample = self._sample_of[outcome.file]
+        self._waiting[sample].discard(outcome.file)
+        if not self._waiting[sample]:
+            self._grade(sample)
+        self.state = replace(
+            self.state,
+            done=self.state.done + 1,
+            ctcs=self.state.ctcs + outcome.ctcs,
+            failed=len(self.failed),
             last=_words(outcome),
         )
-        progress(state)
-    order = {name: number for number, name in enumerate(plan.samples["image"])}
-    return frames, sorted(failed, key=lambda outcome: order[outcome.file])
 
+    def _grade(self, sample: tuple[str, str]) -> None:
+        """Add the task that grades a sample, unless it has no frame or is graded as it should be."""
+        names = [frame for file in self._files[sample] for frame in self.frames.get(file, ())]
+        wanted = grading_fingerprint(self._plan.protocol, *sample, names)
+        if not all(self._is_graded(name, wanted) for name in names):
+            self.tasks.append(Task(grade_frames, (self._study.path, self._plan.protocol, *sample, names)))
 
-def _grading(plan: Plan, study: Study, sample: str, frames: dict[str, tuple[str, ...]]) -> list[Task]:
-    """Return the task that grades a sample; none where it is graded as it should be, or has no frame."""
-    rows = plan.samples[plan.samples["sample_id"] == sample]
-    patient = str(rows["patient_id"].iloc[0])
-    names = [frame for image in rows["image"] for frame in frames.get(image, ())]
-    wanted = grading_fingerprint(plan.protocol, patient, sample, names)
-    done = all(
-        study.score_of(name, measured=True) is None and (study.score_of(name) or {}).get("grading") == wanted
-        for name in names
-    )
-    return [] if done else [Task(grade_frames, (study.path, plan.protocol, patient, sample, names))]
+    def _is_graded(self, name: str, wanted: str) -> bool:
+        newer = self._study.score_of(name, measured=True)
+        return newer is None and (self._study.score_of(name) or {}).get("grading") == wanted
 
 
 def _check_graded(result: Any) -> None:

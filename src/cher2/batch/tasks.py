@@ -70,22 +70,28 @@ def grading_fingerprint(protocol: Protocol, patient_id: str, sample_id: str, fra
 
 
 def measure_file(file: ImageFile, study: Path, protocol: Protocol) -> FileOutcome:
-    """Measure every frame of a file and write them into the study's waiting room."""
+    """Measure every frame of a file and write them into the study's waiting room: all, or none."""
+    home, frames, ctcs = Study(study), list[str](), 0
     try:
         stamp, digest, count = file_stamp(file), file_digest(file), count_frames(file, protocol)
         source = {"stamp": stamp, "digest": digest, "frames": count}
-        frames, ctcs = [], 0
         for image in read_frames(file, protocol):
-            ctcs += _measure_frame(image, Study(study), protocol, source)
+            ctcs += _measure_frame(image, home, protocol, source)
             frames.append(image.name)
         if len(frames) != count:
             raise ImageError(f"{count} frames were declared but {len(frames)} read", where=file.name)
     except Cher2Error as error:
-        return FileOutcome(file.name, error=type(error).__name__, message=str(error))
+        return _failed(file, home, frames, error, str(error))
     except Exception as error:  # One frame that breaks cher2 must not end a night's run: it is named, with the fault.
-        message = f"{file.name}: this is a fault of cher2 ({error}). Please report it with the file."
-        return FileOutcome(file.name, error=type(error).__name__, message=" ".join(message.split()))
+        fault = f"{file.name}: this is a fault of cher2 ({error}). Please report it with the file."
+        return _failed(file, home, frames, error, " ".join(fault.split()))
     return FileOutcome(file.name, tuple(frames), ctcs)
+
+
+def _failed(file: ImageFile, study: Study, frames: Sequence[str], error: Exception, message: str) -> FileOutcome:
+    for frame in frames:
+        study.forget(frame, measured=True)
+    return FileOutcome(file.name, error=type(error).__name__, message=message)
 
 
 def _measure_frame(image: Image, study: Study, protocol: Protocol, source: dict[str, Any]) -> int:
@@ -118,7 +124,7 @@ def _grade_frames(
 ) -> SampleOutcome:
     waiting = [study.score_of(frame, measured=True) is not None for frame in frames]
     tables = [study.objects_of(frame, measured=new) for frame, new in zip(frames, waiting, strict=True)]
-    sample = pd.concat([table.drop(columns=GRADED, errors="ignore") for table in tables], ignore_index=True)
+    sample = pd.concat([table.drop(columns=[*GRADED], errors="ignore") for table in tables], ignore_index=True)
     objects, gates = grade_sample(sample.assign(patient_id=patient_id, sample_id=sample_id), protocol)
     fingerprint = grading_fingerprint(protocol, patient_id, sample_id, frames)
     start = 0

@@ -13,7 +13,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from cher2.cells.nuclei import ABOVE_NOISE, MIN_DIAMETER_UM, SMOOTHING_UM, typical_half_height
+from cher2.cells.nuclei import ABOVE_NOISE, SMOOTHING_UM, typical_half_height
+
+MIN_BARE_DIAMETER_UM = 3.5
+"""A cytokeratin-positive object without a nucleus is at least as large as this."""
 
 REACH_UM = 9.0
 """How far a body reaches from its nucleus: a CTC of 20 um with its nucleus at one side."""
@@ -159,7 +162,7 @@ def _add_without_nucleus(bodies: NDArray[np.int32], count: int, ck: Stain, pixel
     side = max(3, round(2.0 / pixel_size_um))
     free = cv2.morphologyEx(free, cv2.MORPH_OPEN, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (side, side)))
     regions, numbered, boxes, _ = cv2.connectedComponentsWithStats(free, connectivity=4)
-    min_area = np.pi * (MIN_DIAMETER_UM / 2 / pixel_size_um) ** 2
+    min_area = np.pi * (MIN_BARE_DIAMETER_UM / 2 / pixel_size_um) ** 2
     large = np.flatnonzero(boxes[1:, cv2.CC_STAT_AREA] >= min_area) + 1
     if len(large) == 0:
         return bodies

@@ -32,7 +32,7 @@ def grade_objects(objects: pd.DataFrame, settings: Grade) -> pd.DataFrame:
         ``not_graded`` (why, in words; empty where graded), with the index of `objects`. A cell exactly on a
         cut-off takes the higher grade.
     """
-    centre, scale, reason = _reference(objects, settings)
+    centre, scale, reason = intensity_reference(objects, settings.unit)
     intensity = (objects["her2_mean"].to_numpy(float) - centre) / scale
     error = objects["her2_se"].to_numpy(float) / scale
     measured = np.isfinite(intensity)
@@ -60,9 +60,23 @@ def grade_probabilities(intensity: Values, error: Values, settings: Grade) -> Va
     return np.asarray(probabilities)
 
 
-def _reference(objects: pd.DataFrame, settings: Grade) -> tuple[float, float, str]:
-    """Return what is 0 and what is 1 in the protocol's unit, or NaN and the reason why there is no such unit."""
-    if settings.unit == "counts":
+def intensity_reference(objects: pd.DataFrame, unit: str) -> tuple[float, float, str]:
+    """Return what is 0 and what is 1 in a unit of HER2 intensity, in counts.
+
+    Parameters
+    ----------
+    objects : DataFrame
+        All objects of one sample, with ``kind``.
+    unit : {"counts", "leukocyte_ratio", "leukocyte_sd"}
+
+    Returns
+    -------
+    centre, scale : float
+        An intensity is (counts - centre) / scale; NaN where the sample has no such unit.
+    reason : str
+        Why it has none; empty where it has.
+    """
+    if unit == "counts":
         return 0.0, 1.0, ""
     usable = (objects["kind"] == "leukocyte") & ~objects["touches_border"] & (objects["duplicate_of"] == "")
     leukocytes = objects.loc[usable, "her2_mean"].to_numpy(float)
@@ -70,11 +84,11 @@ def _reference(objects: pd.DataFrame, settings: Grade) -> tuple[float, float, st
         return (
             np.nan,
             np.nan,
-            (f"{len(leukocytes)} leukocytes in the sample, but the unit {settings.unit} needs {MIN_LEUKOCYTES}"),
+            (f"{len(leukocytes)} leukocytes in the sample, but the unit {unit} needs {MIN_LEUKOCYTES}"),
         )
     median = float(np.median(leukocytes))
     spread = 1.4826 * float(np.median(np.abs(leukocytes - median)))
-    if settings.unit == "leukocyte_sd":
+    if unit == "leukocyte_sd":
         return (median, spread, "") if spread > 0 else (np.nan, np.nan, "the leukocytes' HER2 does not vary")
     if median <= 0:
         return np.nan, np.nan, f"the leukocytes' median HER2 is {median:.1f} counts: nothing to divide by"

@@ -1,25 +1,26 @@
-"""Nuclei from the nuclear stain: bright or dim, single or touching, whatever their size.
+"""Nuclei from the nuclear stain: bright or dim, single or touching, lobed or round.
 
-A nucleus has no fixed brightness, and no one threshold fits a frame. So each connected region above the noise
-is looked at by itself: a region that is round is one nucleus; one that is not is looked at through rising
-thresholds until it falls apart into rounder parts; what is still not convex is divided along the valleys of
-its distance transform. Last, each nucleus gets the outline at half of its own brightness.
+No one threshold fits a frame, so each region above the noise is looked at by itself. It is divided generously:
+first where rising thresholds of its brightness make it fall apart, then where rising thresholds of its distance
+transform do. Then parts that belong together are joined again: lobes that lie nearer to each other than two cells
+can, and pieces that touch along a broad line. Each nucleus has its outline at half of its own brightness.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import TypeVar
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from skimage.morphology import h_maxima
 from skimage.segmentation import watershed
 
 SMOOTHING_UM = 0.7
 """Sigma of the blur before any threshold: about the microscope's own."""
 
-MIN_DIAMETER_UM = 3.5
+MIN_DIAMETER_UM = 4.5
 """What is smaller is a speck or a fragment."""
 
 ABOVE_NOISE = 5.0
@@ -28,37 +29,71 @@ ABOVE_NOISE = 5.0
 EDGE_FRACTION = 0.25
 """Part of the frame's typical half-height that still counts: dim nuclei beside bright ones."""
 
-ROUND = 0.90
-"""Solidity from which a region is taken for one nucleus without a further look."""
-
-CONVEX = 0.88
-"""Solidity below which a nucleus is divided by its distance transform."""
-
-LEVEL_STEP = 1.25
+BRIGHTNESS_STEP, DISTANCE_STEP = 1.2, 1.08
 """Ratio of one threshold to the one before."""
 
-PART = 0.3
-"""Area of a part against the largest from which it counts as a nucleus of its own."""
+SMALLEST_PEAK = 0.3
+"""A part's distance to its edge, against the largest of its region, from which it is looked for."""
 
-VALLEY = 0.2
-"""Depth of a valley of the distance transform, as part of its peak, that divides two nuclei."""
+BRIGHTNESS_DEPTH, DISTANCE_DEPTH = 1.2, 1.15
+"""A part counts where its peak is this many times the threshold that sets it apart."""
 
-OUTLINE = 0.45
-"""The outline lies at this part of a nucleus's own brightness: near half, as blur leaves the true edge."""
+CONVEX = 0.97
+"""Solidity from which a region needs no look at its distance transform."""
+
+NEAREST_UM = 5.0
+"""Centres of two nuclei are not nearer than this: nearer parts are lobes of one."""
+
+LOBED = 0.8
+"""Solidity that lobes of one nucleus have together."""
+
+NECK = 0.75
+"""Length of the contact of two parts, over the smaller's diameter, from which they are one nucleus."""
+
+OUTLINE = 0.5
+"""The outline lies at this part of a nucleus's own brightness: blur leaves a true edge at half height."""
 
 Mask = NDArray[np.bool_]
+Signal = NDArray[np.float32]
+Pixel = TypeVar("Pixel", bound=np.generic)
+
+_AROUND = np.ones((3, 3), np.uint8)
+
+
+@dataclass(frozen=True, eq=False)
+class _Part:
+    """A part of a frame: a mask and where its first pixel lies."""
+
+    top: int
+    left: int
+    mask: Mask
+
+    def of(self, plane: NDArray[Pixel]) -> NDArray[Pixel]:
+        """Return the window of a plane of the frame that the mask covers."""
+        rows, columns = self.mask.shape
+        return plane[self.top : self.top + rows, self.left : self.left + columns]
+
+
+@dataclass(frozen=True, eq=False)
+class _Frame:
+    """What all parts of a frame share."""
+
+    smooth: Signal
+    lowest: float
+    min_area: float
+    pixel_size_um: float
 
 
 @dataclass(frozen=True)
-class _Crop:
-    """The part of a frame that holds one region above the noise."""
+class _Rise:
+    """How thresholds rise: the ratio of two, and what makes a part: its peak and its area above a threshold."""
 
-    signal: NDArray[np.float32]
-    lowest: float
+    step: float
+    depth: float
     min_area: float
 
 
-def find_nuclei(signal: NDArray[np.float32], noise: float, pixel_size_um: float) -> NDArray[np.int32]:
+def find_nuclei(signal: Signal, noise: float, pixel_size_um: float) -> NDArray[np.int32]:
     """Label the nuclei of a frame.
 
     Parameters
@@ -79,23 +114,18 @@ def find_nuclei(signal: NDArray[np.float32], noise: float, pixel_size_um: float)
     smooth = cv2.GaussianBlur(signal, (0, 0), sigma)
     smooth_noise = noise / max(1.0, 2 * np.sqrt(np.pi) * sigma)
     lowest = max(ABOVE_NOISE * smooth_noise, EDGE_FRACTION * typical_half_height(smooth, smooth_noise))
-    min_area = np.pi * (MIN_DIAMETER_UM / 2 / pixel_size_um) ** 2
-    regions, numbered, boxes, _ = cv2.connectedComponentsWithStats((smooth > lowest).astype(np.uint8), connectivity=4)
+    frame = _Frame(smooth, lowest, np.pi * (MIN_DIAMETER_UM / 2 / pixel_size_um) ** 2, pixel_size_um)
+    whole = _Part(0, 0, smooth > lowest)
     labels = np.zeros(signal.shape, np.int32)
     count = 0
-    for region in range(1, regions):
-        left, top, width, height, area = boxes[region]
-        if area < min_area:
-            continue
-        window = np.s_[top : top + height, left : left + width]
-        crop = _Crop(smooth[window], lowest, min_area)
-        for nucleus in _nuclei_of_region(numbered[window] == region, crop):
+    for region in _pieces(whole, frame.min_area):
+        for nucleus in _nuclei_of_region(region, frame):
             count += 1
-            labels[window][nucleus] = count
+            nucleus.of(labels)[nucleus.mask] = count
     return labels
 
 
-def typical_half_height(smooth: NDArray[np.float32], noise: float) -> float:
+def typical_half_height(smooth: Signal, noise: float) -> float:
     """Return the intensity at which the frame's edges are steepest: half the height of its typical objects.
 
     Pixels are weighted by their squared gradient, after Kittler, Illingworth and Foeglein, "Threshold
@@ -120,83 +150,156 @@ def solidity(mask: Mask) -> float:
     return float((cv2.contourArea(outline) + rim) / (hull_area + rim))
 
 
-def _nuclei_of_region(region: Mask, crop: _Crop) -> list[Mask]:
-    nuclei = []
-    for part in _parts_by_level(region, crop):
-        outlined = _at_half_height(part, crop)
+def _nuclei_of_region(region: _Part, frame: _Frame) -> list[_Part]:
+    parts = []
+    by_brightness = _Rise(BRIGHTNESS_STEP, BRIGHTNESS_DEPTH, frame.min_area / 2)
+    by_distance = _Rise(DISTANCE_STEP, DISTANCE_DEPTH, 1.0)
+    for bright in _fall_apart(region, region.of(frame.smooth), frame.lowest, by_brightness):
+        outlined = _at_half_height(bright, frame)
         if outlined is None:
             continue
-        pieces = _parts_by_distance(outlined, crop) if solidity(outlined) < CONVEX else [outlined]
-        nuclei += [piece for piece in pieces if np.count_nonzero(piece) >= crop.min_area]
-    return nuclei
+        if solidity(outlined.mask) >= CONVEX:
+            parts.append(outlined)
+            continue
+        distance = cv2.distanceTransform(np.pad(outlined.mask, 1).view(np.uint8), cv2.DIST_L2, 5)[1:-1, 1:-1]
+        relief = cv2.GaussianBlur(distance, (0, 0), max(0.7, SMOOTHING_UM / frame.pixel_size_um))
+        parts += _fall_apart(outlined, relief, max(1.0, SMALLEST_PEAK * float(relief.max())), by_distance)
+    joined = _join(parts, frame.pixel_size_um) if len(parts) > 1 else parts
+    return [_filled(part, np.inf) for part in joined if np.count_nonzero(part.mask) >= frame.min_area]
 
 
-def _parts_by_level(region: Mask, crop: _Crop) -> list[Mask]:
-    """Divide a region where rising thresholds make rounder parts of it."""
-    done: list[Mask] = []
-    waiting = [(region, crop.lowest)]
-    while waiting:
-        mask, level = waiting.pop()
-        whole = solidity(mask)
-        if whole >= ROUND:
-            done.append(mask)
-            continue
-        parts, reached = _first_split(mask, level, crop)
-        if parts is None or _mean_solidity(parts) <= whole + 0.02:
-            done.append(mask)
-            continue
-        grown = watershed(-crop.signal, parts, mask=mask)
-        waiting += [(grown == number, reached) for number in range(1, int(parts.max()) + 1)]
+def _pieces(part: _Part, min_area: float) -> Iterator[_Part]:
+    """Yield the connected pieces of a part that are large enough, each in its own window."""
+    count, numbered, boxes, _ = cv2.connectedComponentsWithStats(part.mask.view(np.uint8), connectivity=4)
+    for number in range(1, count):
+        left, top, width, height, area = boxes[number]
+        if area >= min_area:
+            window = numbered[top : top + height, left : left + width]
+            yield _Part(part.top + top, part.left + left, window == number)
+
+
+def _fall_apart(part: _Part, relief: Signal, level: float, rise: _Rise) -> list[_Part]:
+    """Divide a part where rising thresholds of a relief, given in its window, make it fall apart."""
+    seeds, level = _first_split(part.mask, relief, level, rise)
+    if seeds is None:
+        return [part]
+    grown = watershed(-relief, seeds, mask=part.mask)
+    done = []
+    for number in range(1, int(seeds.max()) + 1):
+        for piece in _pieces(_Part(0, 0, grown == number), rise.min_area):
+            placed = _Part(part.top + piece.top, part.left + piece.left, piece.mask)
+            done += _fall_apart(placed, piece.of(relief), level, rise)
     return done
 
 
-def _first_split(mask: Mask, level: float, crop: _Crop) -> tuple[NDArray[np.int32] | None, float]:
-    """Raise the threshold until at least two parts of some size stand apart; label them."""
-    highest = float(np.percentile(crop.signal[mask], 95))
-    while level * LEVEL_STEP < highest:
-        level *= LEVEL_STEP
-        above = (mask & (crop.signal > level)).view(np.uint8)
+def _first_split(
+    mask: Mask, relief: Signal, level: float, rise: _Rise
+) -> tuple[NDArray[np.int32] | None, float]:
+    """Raise the threshold until at least two parts stand apart and rise well above it; label them."""
+    highest = float(relief[mask].max())
+    while level * rise.depth < highest:
+        above = (mask & (relief > level)).view(np.uint8)
         count, numbered, boxes, _ = cv2.connectedComponentsWithStats(above, connectivity=4)
-        areas = boxes[1:, cv2.CC_STAT_AREA]
-        if count < 2:
-            break
-        kept = np.flatnonzero(areas >= max(crop.min_area / 2, PART * areas.max())) + 1
-        if len(kept) >= 2:
-            renumber = np.zeros(count, np.int32)
-            renumber[kept] = np.arange(1, len(kept) + 1)
-            return renumber[numbered], level
+        if count > 2:
+            large = np.flatnonzero(boxes[1:, cv2.CC_STAT_AREA] >= rise.min_area) + 1
+            peaks = [_peak(relief, numbered, boxes[number], number) for number in large] if len(large) > 1 else []
+            kept = [number for number, peak in zip(large, peaks, strict=False) if peak > level * rise.depth]
+            if len(kept) > 1:
+                renumber = np.zeros(count, np.int32)
+                renumber[kept] = np.arange(1, len(kept) + 1)
+                return renumber[numbered], level
+        level *= rise.step
     return None, level
 
 
-def _mean_solidity(parts: NDArray[np.int32]) -> float:
-    masks = [parts == number for number in range(1, int(parts.max()) + 1)]
-    return float(np.average([solidity(m) for m in masks], weights=[np.count_nonzero(m) for m in masks]))
+def _peak(relief: Signal, numbered: NDArray[np.int32], box: NDArray[np.int32], number: int) -> float:
+    """Return the height of a part without its highest tenth, which may be a bright speck of it."""
+    window = np.s_[box[1] : box[1] + box[3], box[0] : box[0] + box[2]]
+    values = relief[window][numbered[window] == number]
+    return float(np.partition(values, int(0.9 * (len(values) - 1)))[int(0.9 * (len(values) - 1))])
 
 
-def _at_half_height(mask: Mask, crop: _Crop) -> Mask | None:
-    """Return the largest piece above part of the nucleus's own brightness, its holes filled."""
-    inside = crop.signal[mask]
+def _at_half_height(part: _Part, frame: _Frame) -> _Part | None:
+    """Return the largest piece above half of the part's own brightness, its small holes filled."""
+    window = part.of(frame.smooth)
+    inside = window[part.mask]
     core = inside[inside > 0.5 * np.percentile(inside, 90)]
-    level = max(crop.lowest, OUTLINE * float(np.median(core)))
-    above = (mask & (crop.signal > level)).view(np.uint8)
-    outlines, _ = cv2.findContours(above, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
-    if not outlines:
-        return None
-    filled = np.zeros(mask.shape, np.uint8)
-    cv2.drawContours(filled, [max(outlines, key=cv2.contourArea)], -1, 1, cv2.FILLED)
-    nucleus: Mask = filled.view(np.bool_)
-    return nucleus if np.count_nonzero(nucleus) >= crop.min_area else None
+    level = max(frame.lowest, OUTLINE * float(np.median(core)))
+    pieces = _pieces(_Part(part.top, part.left, part.mask & (window > level)), frame.min_area / 4)
+    largest = max(pieces, key=lambda piece: np.count_nonzero(piece.mask), default=None)
+    # A large hole is a gap between nuclei; only a small one is texture.
+    return None if largest is None else _filled(largest, frame.min_area / 2)
 
 
-def _parts_by_distance(mask: Mask, crop: _Crop) -> list[Mask]:
-    """Divide a region along the valleys of its distance transform, weighted by brightness."""
-    distance = cv2.distanceTransform(np.pad(mask, 1).view(np.uint8), cv2.DIST_L2, 5)[1:-1, 1:-1]
-    bright = np.clip(crop.signal / np.percentile(crop.signal[mask], 90), 0, 1)
-    relief = cv2.GaussianBlur(distance * np.sqrt(bright), (0, 0), max(1.0, 0.1 * float(distance.max())))
-    relief[~mask] = 0
-    peaks = h_maxima(relief, VALLEY * float(relief.max()))
-    count, seeds = cv2.connectedComponents(peaks.astype(np.uint8), connectivity=8)
+def _filled(part: _Part, largest: float) -> _Part:
+    """Return a part with its holes filled that have at most so many pixels."""
+    outside = np.pad(~part.mask, 1, constant_values=True).view(np.uint8)
+    count, numbered, boxes, _ = cv2.connectedComponentsWithStats(outside, connectivity=4)
     if count <= 2:
-        return [mask]
-    divided = watershed(-relief, seeds, mask=mask)
-    return [divided == number for number in range(1, count)]
+        return part
+    hole = boxes[:, cv2.CC_STAT_AREA] <= largest
+    hole[[0, numbered[0, 0]]] = False
+    return _Part(part.top, part.left, part.mask | hole[numbered][1:-1, 1:-1])
+
+
+def _join(parts: list[_Part], pixel_size_um: float) -> list[_Part]:
+    """Join touching parts that are one nucleus, the surest first."""
+    alive = dict(enumerate(parts))
+    gains = {
+        (i, j): gain for i in alive for j in alive if i < j and (gain := _gain(alive[i], alive[j], pixel_size_um)) >= 0
+    }
+    while gains:
+        i, j = max(gains, key=lambda pair: gains[pair])
+        alive[i] = _union(alive[i], alive.pop(j))
+        gains = {pair: gain for pair, gain in gains.items() if i not in pair and j not in pair}
+        for k in alive:
+            if k != i and (gain := _gain(alive[i], alive[k], pixel_size_um)) >= 0:
+                gains[min(i, k), max(i, k)] = gain
+    return list(alive.values())
+
+
+def _gain(one: _Part, other: _Part, pixel_size_um: float) -> float:
+    """Return how sure it is that two parts are one nucleus; below 0 they are two."""
+    contact = _contact(one, other)
+    if contact == 0:
+        return -1.0
+    smaller = min(np.count_nonzero(part.mask) for part in (one, other))
+    gain = contact / float(np.sqrt(4 * smaller / np.pi)) - NECK
+    apart = pixel_size_um * float(np.hypot(*(_centre(one) - _centre(other))))
+    if apart < NEAREST_UM and solidity(_union(one, other).mask) >= LOBED:
+        return max(gain, 0.0) + (NEAREST_UM - apart) / NEAREST_UM
+    return gain
+
+
+def _centre(part: _Part) -> NDArray[np.float64]:
+    return np.array([part.top, part.left]) + np.argwhere(part.mask).mean(axis=0)
+
+
+def _contact(one: _Part, other: _Part) -> float:
+    """Return the length of the line along which two parts touch, in pixels; a gap of a pixel still touches."""
+    apart_rows = max(one.top, other.top) - min(one.top + one.mask.shape[0], other.top + other.mask.shape[0])
+    apart_columns = max(one.left, other.left) - min(one.left + one.mask.shape[1], other.left + other.mask.shape[1])
+    if apart_rows > 1 or apart_columns > 1:
+        return 0.0
+    _, first, second = _in_common(one, other)
+    near = cv2.dilate(first.view(np.uint8), _AROUND, iterations=2).view(np.bool_)
+    return np.count_nonzero(near & second) / 2
+
+
+def _union(one: _Part, other: _Part) -> _Part:
+    """Return both parts as one, the gap of a pixel between them closed."""
+    (top, left), first, second = _in_common(one, other)
+    closed = cv2.morphologyEx((first | second).view(np.uint8), cv2.MORPH_CLOSE, _AROUND).view(np.bool_)
+    return _Part(top, left, closed)
+
+
+def _in_common(one: _Part, other: _Part) -> tuple[tuple[int, int], Mask, Mask]:
+    """Return both masks in the smallest window that holds them."""
+    top, left = min(one.top, other.top), min(one.left, other.left)
+    bottom = max(part.top + part.mask.shape[0] for part in (one, other))
+    right = max(part.left + part.mask.shape[1] for part in (one, other))
+    masks = np.zeros((2, bottom - top, right - left), np.bool_)
+    for mask, part in zip(masks, (one, other), strict=True):
+        rows, columns = part.mask.shape
+        mask[part.top - top : part.top - top + rows, part.left - left : part.left - left + columns] = part.mask
+    return (top, left), masks[0], masks[1]

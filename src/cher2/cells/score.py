@@ -120,10 +120,12 @@ def measure_image(image: Image, protocol: Protocol) -> MeasuredImage:
     ------
     ChannelError
         The image lacks a channel that the protocol names, or has it twice.
+    ProtocolError
+        The protocol's compensation cannot be carried out.
     """
     pixel_size_um = image.pixel_size_um or protocol.image.pixel_size_um
     planes = image.planes(protocol.channels)
-    segmentation = segment(planes, pixel_size_um)
+    segmentation = segment(planes, pixel_size_um, protocol.compensation)
     objects = measure(segmentation, planes, pixel_size_um, image.saturation)
     objects.insert(0, "image", image.name)
     return MeasuredImage(segmentation.labels, objects)

@@ -9,7 +9,7 @@ count: a frame read as 8 bits, 16 bits or float gives the same objects.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from cher2.cells.background import Background, estimate_background
 from cher2.cells.bodies import find_bodies, prepare_stain
+from cher2.cells.compensation import compensate, compensated_noise
 from cher2.cells.nuclei import find_nuclei
 from cher2.protocol import ROLES, Role
 
@@ -32,9 +33,9 @@ class Segmentation:
     nuclei : ndarray of int32, shape (Y, X)
         The nucleus of body k has the label k; an object without a nucleus has none.
     signals : dict of ndarray of float32, shape (Y, X)
-        Each channel, by role, without its background.
+        Each channel, by role, without its background and without the spill of the others.
     backgrounds : dict of Background
-        Each channel's background, by role.
+        Each channel's background, by role; its noise is that of `signals`.
     """
 
     labels: NDArray[np.int32]
@@ -43,7 +44,9 @@ class Segmentation:
     backgrounds: Mapping[Role, Background]
 
 
-def segment(planes: Mapping[Role, NDArray[Any]], pixel_size_um: float) -> Segmentation:
+def segment(
+    planes: Mapping[Role, NDArray[Any]], pixel_size_um: float, compensation: Mapping[str, float] | None = None
+) -> Segmentation:
     """Find the objects of a frame.
 
     Parameters
@@ -52,13 +55,25 @@ def segment(planes: Mapping[Role, NDArray[Any]], pixel_size_um: float) -> Segmen
         The four channels in raw counts, by role.
     pixel_size_um : float
         Side of a pixel in micrometres.
+    compensation : dict of float, optional
+        The protocol's fractions of spill, taken out before anything is looked for; see
+        :mod:`cher2.cells.compensation`.
 
     Returns
     -------
     Segmentation
+
+    Raises
+    ------
+    ProtocolError
+        The spill cannot be taken out.
     """
     backgrounds = {role: estimate_background(planes[role], pixel_size_um) for role in ROLES}
     signals = {role: np.subtract(planes[role], backgrounds[role].plane, dtype=np.float32) for role in ROLES}
+    if compensation:
+        signals = compensate(signals, compensation)
+        noise = compensated_noise({role: backgrounds[role].noise for role in ROLES}, compensation)
+        backgrounds = {role: replace(backgrounds[role], noise=noise[role]) for role in ROLES}
     nuclei = find_nuclei(signals["dapi"], backgrounds["dapi"].noise, pixel_size_um)
     ck, cd45 = (prepare_stain(signals[role], backgrounds[role].noise, pixel_size_um) for role in ("ck", "cd45"))
     labels = find_bodies(nuclei, ck, cd45, pixel_size_um)

@@ -52,9 +52,7 @@ class Image:
             )
         names = self.channels or ("",) * len(self.pixels)
         if len(names) != len(self.pixels):
-            raise ChannelError(
-                f"there are {len(self.pixels)} channels but {len(names)} channel names", where=self.name
-            )
+            raise ChannelError(f"there are {len(self.pixels)} channels but {len(names)} channel names", where=self.name)
         object.__setattr__(self, "channels", tuple(names))
 
     @property

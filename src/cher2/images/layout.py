@@ -205,9 +205,7 @@ def shaped_layout(
     else:
         one = _along_axes(shape, axes, where)
     return [
-        FrameLayout(tuple(page + block * declared for page in frame.pages))
-        for block in range(blocks)
-        for frame in one
+        FrameLayout(tuple(page + block * declared for page in frame.pages)) for block in range(blocks) for frame in one
     ]
 
 

@@ -110,9 +110,7 @@ def _series(pixels: ElementTree.Element, uuid: str, file: OmeFile) -> _Series | 
             f"its OME header says {rows} x {columns} pixels, its pages have {file.shape[0]} x {file.shape[1]}"
         )
     if c % file.samples:
-        raise file.error(
-            f"its OME header says {c} channels, but its pages have {file.samples} samples a pixel"
-        )
+        raise file.error(f"its OME header says {c} channels, but its pages have {file.samples} samples a pixel")
     c //= file.samples
     if c * t > file.pages:
         raise pages_missing(c * t, file.pages, file.where)
@@ -180,9 +178,7 @@ def _number(element: ElementTree.Element, key: str, default: int, file: OmeFile)
 def _frames(series: _Series, file: OmeFile) -> Iterator[FrameLayout]:
     pixels = series.pixels
     names = tuple(channel.get("Name", "") for channel in _children(pixels, "Channel"))
-    sides = [
-        length_um(pixels.get(f"PhysicalSize{a}"), pixels.get(f"PhysicalSize{a}Unit", "µm")) for a in "XY"
-    ]
+    sides = [length_um(pixels.get(f"PhysicalSize{a}"), pixels.get(f"PhysicalSize{a}Unit", "µm")) for a in "XY"]
     size = square_pixel_um(sides[0], sides[1], file.where)
     bits = _number(pixels, "SignificantBits", 0, file) or None
     positions = _positions(pixels)
@@ -197,10 +193,7 @@ def _positions(pixels: ElementTree.Element) -> dict[str, tuple[float, float]]:
     found: dict[str, tuple[float, float]] = {}
     for plane in _children(pixels, "Plane"):
         # Without a unit a position is in "reference frame" units, which are no length.
-        y, x = (
-            length_um(plane.get(f"Position{a}"), plane.get(f"Position{a}Unit", "reference frame"))
-            for a in "YX"
-        )
+        y, x = (length_um(plane.get(f"Position{a}"), plane.get(f"Position{a}Unit", "reference frame")) for a in "YX")
         if y is not None and x is not None and math.isfinite(x + y):
             found.setdefault(plane.get("TheT", "0"), (y, x))
     return found

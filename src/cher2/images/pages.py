@@ -88,9 +88,7 @@ def check_kind(page: tifffile.TiffPage, where: str) -> np.dtype[Any]:
             remedy="Name images of 8 or 16 bit; masks do not belong in the image folder",
         )
     if page.photometric == _MINISWHITE and 262 in page.tags:
-        raise ImageError(
-            "its counts are inverted (zero is white)", where=where, remedy="Save it with zero as black"
-        )
+        raise ImageError("its counts are inverted (zero is white)", where=where, remedy="Save it with zero as black")
     if page.photometric not in (_MINISWHITE, _MINISBLACK, _RGB, _PALETTE) and not (
         page.photometric == _YCBCR and page.compression in _JPEG
     ):
@@ -100,9 +98,7 @@ def check_kind(page: tifffile.TiffPage, where: str) -> np.dtype[Any]:
             remedy=_EXPORT,
         )
     if page.imagedepth != 1:
-        raise ImageError(
-            f"each of its pages is a volume of {page.imagedepth} planes", where=where, remedy=_EXPORT
-        )
+        raise ImageError(f"each of its pages is a volume of {page.imagedepth} planes", where=where, remedy=_EXPORT)
     return page.dtype.newbyteorder("=")
 
 

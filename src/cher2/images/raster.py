@@ -54,8 +54,10 @@ def decode_png(data: bytes, name: str, where: str) -> Image:
             where=where,
             remedy="Name images of 8 or 16 bit; masks do not belong among them",
         )
+    # libpng would have it logged that a grey picture has no use for a palette.
+    kept = (chunk for chunk in chunks if colour == 3 or chunk[4:8] != b"PLTE")
     try:
-        pixels: NDArray[Any] = imagecodecs.png_decode(PNG_MAGIC + b"".join(chunks))
+        pixels: NDArray[Any] = imagecodecs.png_decode(PNG_MAGIC + b"".join(kept))
     except (imagecodecs.PngError, ValueError, MemoryError) as error:
         raise ImageError(f"its PNG data are damaged ({error})", where=where, remedy=_CUT) from error
     return _as_image(pixels, name, None, where)
@@ -139,7 +141,7 @@ def _check_size(rows: int, columns: int, samples: int, where: str) -> None:
 def _png_chunks(data: bytes, where: str) -> Iterator[bytes]:
     """Yield the chunks that hold pixels, from the header to the end, each with its check sum proved.
 
-    The others are left out: libpng would print its opinion of a colour profile on the terminal.
+    The others are left out: libpng would have its opinion of a colour profile logged.
     """
     position, kind = len(PNG_MAGIC), b""
     while kind != b"IEND":
@@ -175,9 +177,7 @@ def _jpeg_header(data: bytes, where: str) -> tuple[int, int, int, int, int]:
 def _as_image(pixels: NDArray[Any], name: str, bits: int | None, where: str) -> Image:
     """Make an image of an array (Y, X) or (Y, X, samples)."""
     if pixels.dtype not in (np.uint8, np.uint16):
-        raise ImageError(
-            f"its pixels are of the type {pixels.dtype}", where=where, remedy="Save it as 16 bit"
-        )
+        raise ImageError(f"its pixels are of the type {pixels.dtype}", where=where, remedy="Save it as 16 bit")
     if pixels.ndim == 2:
         return Image(np.ascontiguousarray(pixels[None]), name=name, bits=bits)
     colours = 1 if pixels.shape[2] <= 2 else 3

@@ -216,8 +216,7 @@ def _check_roles(file: ImageFile, protocol: Protocol) -> None:
         if count != 1:
             number = "more than one" if count else "no"
             raise ChannelError(
-                f'{number} file of the channel "{wanted}" for the role {role}; '
-                f"there are {', '.join(file.channels)}",
+                f'{number} file of the channel "{wanted}" for the role {role}; there are {", ".join(file.channels)}',
                 where=file.name,
                 remedy=f"Add the file, or set channels.{role} in the protocol to the name that files have",
             )

@@ -55,11 +55,12 @@ _reading: ContextVar[bool] = ContextVar("reading", default=False)
 
 
 def _not_while_reading(record: logging.LogRecord) -> bool:
-    """Keep tifffile's log lines off the user's terminal while cher2 reads: what matters becomes an error."""
+    """Keep the libraries' log lines off the user's terminal while cher2 reads: what matters becomes an error."""
     return not _reading.get()
 
 
-logging.getLogger("tifffile").addFilter(_not_while_reading)
+for _logger in ("tifffile", "imagecodecs"):
+    logging.getLogger(_logger).addFilter(_not_while_reading)
 
 
 class TiffFrames:
@@ -232,9 +233,7 @@ class TiffFrames:
         layouts = plain_layout(len(full), self._first.samplesperpixel, self._where)
         return [FrameLayout(tuple(full[page] for page in layout.pages)) for layout in layouts]
 
-    def _decode(
-        self, pages: list[tifffile.TiffPage], layout: FrameLayout, dtype: np.dtype[Any]
-    ) -> NDArray[Any]:
+    def _decode(self, pages: list[tifffile.TiffPage], layout: FrameLayout, dtype: np.dtype[Any]) -> NDArray[Any]:
         """Decode the pages into one array (C, Y, X) in the machine's byte order."""
         first = pages[0]
         samples, size = first.samplesperpixel, (first.imagelength, first.imagewidth)

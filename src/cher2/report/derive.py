@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 import pandas as pd
 
 from cher2.cells.objects import COLUMNS
+from cher2.cohorts.clinical import check_clinical
 from cher2.cohorts.comparison import CohortComparison, compare_cohorts
 from cher2.errors import ClinicalTableError, CohortError
 from cher2.patients.summary import summarise_patients
+from cher2.protocol import Protocol
 from cher2.study.folder import Study
 from cher2.study.tables import read_csv, write_csv
 
@@ -76,13 +79,29 @@ def final_cells(objects: pd.DataFrame) -> pd.DataFrame:
     return cells[[*contract, *REVIEWED, *_OWN]]
 
 
+def read_clinical(path: Path, protocol: Protocol) -> pd.DataFrame:
+    """Read a clinical table, all text, and check that it can be used.
+
+    Raises
+    ------
+    ClinicalTableError
+        It cannot be read, or :func:`~cher2.cohorts.clinical.check_clinical` refuses it; names file and row.
+    """
+    table = read_csv(path, ClinicalTableError, "the clinical table")
+    try:
+        check_clinical(table, protocol)
+    except ClinicalTableError as error:
+        raise error.within(str(path)) from None
+    return table
+
+
 def _compare(study: Study, patients: pd.DataFrame) -> tuple[CohortComparison | None, str]:
     path = study.path / "clinical.csv"
     if not path.is_file():
         return None, "no clinical table was given (--clinical)"
-    clinical = read_csv(path, ClinicalTableError, "the clinical table")
+    protocol = study.protocol
     try:
-        return compare_cohorts(patients, clinical, study.protocol), ""
-    except CohortError as error:
+        return compare_cohorts(patients, read_clinical(path, protocol), protocol), ""
+    except (CohortError, ClinicalTableError) as error:
         # The patients are right without it; the reason stands where the comparison would.
         return None, str(error)

@@ -85,9 +85,18 @@ class Study:
             )
         return study
 
+    @property
+    def settings_files(self) -> tuple[Path, Path]:
+        """The files that make a folder a study: its protocol and its list of samples."""
+        return self.path / "protocol.toml", self.path / "samples.csv"
+
     def exists(self) -> bool:
         """Say whether the folder holds a study."""
-        return (self.path / "protocol.toml").is_file() and (self.path / "samples.csv").is_file()
+        return all(path.is_file() for path in self.settings_files)
+
+    def has_results(self) -> bool:
+        """Say whether any image is finished or waits to be graded."""
+        return any(True for room in ("images", ".measured") for _ in (self.path / room).glob(f"*/{SCORE}"))
 
     def create(self, protocol: Protocol, samples: pd.DataFrame) -> None:
         """Make the folder where it is not there, and write the study's protocol and samples."""
@@ -213,6 +222,17 @@ class Study:
     def forget(self, image: str, *, measured: bool) -> None:
         """Remove the results of one image."""
         shutil.rmtree(self.folder_of(image, measured=measured), ignore_errors=True)
+
+    def keep_only(self, images: Iterable[str]) -> None:
+        """Remove the results of all images but these, and whatever still waits to be graded.
+
+        What a changed or now unreadable file once gave must not be counted.
+        """
+        kept = {image_id(image) for image in images}
+        for score in (self.path / "images").glob(f"*/{SCORE}"):
+            if score.parent.name not in kept:
+                shutil.rmtree(score.parent)
+        shutil.rmtree(self.path / ".measured", ignore_errors=True)
 
     def sweep(self) -> None:
         """Remove what a run that was broken off left half-written."""

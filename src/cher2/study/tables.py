@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import os
 from pathlib import Path
 
@@ -27,26 +29,41 @@ def read_csv(path: Path, kind: type[Cher2Error], what: str) -> pd.DataFrame:
     Raises
     ------
     Cher2Error
-        Of `kind`: the file is not there, is no table, or names a column twice.
+        Of `kind`: the file is not there, is no table, has a row of another length, or names a column twice.
     """
     try:
-        with Path(path).open(encoding="utf-8-sig", newline="") as file:
-            header = file.readline()
-            file.seek(0)
-            separator = ";" if header.count(";") > header.count(",") else ","
-            table = pd.read_csv(file, dtype=str, keep_default_na=False, sep=separator, index_col=False, header=None)
+        text = Path(path).read_bytes().decode("utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or "it is not UTF-8 text"
         raise kind(f"{what} cannot be read ({reason})", where=str(path), remedy="Name a CSV file") from error
-    except (pd.errors.ParserError, pd.errors.EmptyDataError) as error:
+    try:
+        names, rows = _split(text)
+    except (csv.Error, ValueError) as error:
         raise kind(
             f"{what} is no table ({error})", where=str(path), remedy="Save it as CSV with one header row"
         ) from error
-    names = [str(name).strip() for name in table.iloc[0]]
     twice = sorted({name for name in names if names.count(name) > 1 and name})
     if twice:
         raise kind(f"{what} has the column {twice[0]} twice", where=str(path), remedy="Keep one of them")
-    return table.iloc[1:].set_axis(names, axis=1).reset_index(drop=True)
+    return pd.DataFrame(rows, columns=names, dtype=str)
+
+
+def _split(text: str) -> tuple[list[str], list[list[str]]]:
+    """Return header and rows; pandas would fill up short rows in silence, as if they had been left empty."""
+    if "\0" in text:
+        raise ValueError("it is binary")
+    header = next((line for line in text.splitlines() if line.strip()), "")
+    separator = ";" if header.count(";") > header.count(",") else ","
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True)
+    # A line of nothing but blanks is no row.
+    numbered = [(reader.line_num, row) for row in reader if len(row) > 1 or "".join(row).strip()]
+    if not numbered:
+        raise ValueError("it is empty")
+    (_, names), *rows = numbered
+    for line, row in rows:
+        if len(row) != len(names):
+            raise ValueError(f"line {line} has {len(row)} values, the header {len(names)}")
+    return [name.strip() for name in names], [row for _, row in rows]
 
 
 def write_csv(table: pd.DataFrame, path: Path) -> None:

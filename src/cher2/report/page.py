@@ -1,0 +1,243 @@
+"""A study as one HTML page: what was done, the patients, the comparison and the cells.
+
+The page is one file that opens from disk without a network: styles, script and pictures are inside it, and its
+content security policy forbids everything else. What comes from file names, sheets and notes is escaped.
+"""
+
+from __future__ import annotations
+
+import base64
+import functools
+import hashlib
+import math
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from cher2.cells.objects import GRADE_NAMES, GRADES
+from cher2.cohorts.comparison import CohortComparison
+from cher2.cohorts.layout import paper_table
+from cher2.palette import CHANNEL_COLOURS, GRADE_COLOURS, GROUP_COLOURS
+from cher2.patients.table import GROUPS
+from cher2.protocol import Protocol
+from cher2.report.figures import forest_figure, patients_figure
+from cher2.report.svg import SvgFigure
+from cher2.report.thumbnails import SCALE_BAR_UM, TILE_PX, Example, contact_sheet, shared_contrast
+
+HER2_WHITE_OVER_CUTOFF = 1.5
+"""HER2 is shown white from this many times the cut-off of 3+ on, where the cut-offs are counts."""
+
+UNITS = {
+    "counts": "camera counts above background",
+    "leukocyte_ratio": "multiples of the median leukocyte of the same sample",
+    "leukocyte_sd": "robust standard deviations (1.4826 MAD) above the median leukocyte of the same sample",
+}
+"""The units of HER2 in words."""
+
+CORRECTIONS = {"holm": "Holm's method", "fdr_bh": "Benjamini and Hochberg's method", "none": ""}
+
+
+@dataclass(frozen=True, eq=False)
+class PageContent:
+    """All that the page says.
+
+    Parameters
+    ----------
+    title : str
+        The study's name.
+    synthetic : bool
+        Whether the images are synthetic; the page then says so at its top.
+    protocol : Protocol
+        The protocol in force.
+    patients : DataFrame
+        With the columns of :data:`cher2.patients.table.COLUMNS`.
+    comparison : CohortComparison or None
+        None where the groups are not compared.
+    examples : mapping of grade to sequence of Example
+        The cells to be shown.
+    images_failed : DataFrame
+        ``image``, ``error`` and ``message`` of each image that could not be read.
+    n_images : int
+        Images of the study, those that failed among them.
+    software : mapping of str to str
+        Versions by name.
+    notes : sequence of str
+        What the reader must know, such as assumptions that were made.
+    examples_chosen : str
+        How the examples were chosen, as a sentence without its full stop.
+    no_comparison : str
+        Why there is no comparison; where it is empty, because no clinical table was given.
+    """
+
+    title: str
+    synthetic: bool
+    protocol: Protocol
+    patients: pd.DataFrame
+    comparison: CohortComparison | None
+    examples: Mapping[int, Sequence[Example]]
+    images_failed: pd.DataFrame
+    n_images: int
+    software: Mapping[str, str]
+    notes: Sequence[str] = ()
+    examples_chosen: str = ""
+    no_comparison: str = ""
+
+
+def render_page(content: PageContent) -> str:
+    """Return the page as HTML text, to be written as UTF-8.
+
+    Parameters
+    ----------
+    content : PageContent
+
+    Returns
+    -------
+    str
+        The same content gives the same text.
+    """
+    environment = _environment()
+    script = environment.loader.get_source(environment, "table.js")[0] if environment.loader else ""
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    return environment.get_template("report.html").render(
+        content=content,
+        protocol=content.protocol,
+        script=Markup(script),
+        script_hash=f"sha256-{digest}",
+        groups=_group_counts(content.patients),
+        patients=_patient_rows(content.patients, content.protocol.patient.ratio_threshold),
+        patients_figure=_patients_figure(content),
+        comparison=_comparison_rows(content.comparison),
+        forest=forest_figure(content.comparison) if content.comparison else SvgFigure(()),
+        sheet=_sheet(content),
+        failed=content.images_failed.to_dict("records"),
+        units=UNITS,
+        corrections=CORRECTIONS,
+    )
+
+
+@functools.cache
+def _environment() -> Environment:
+    environment = Environment(
+        loader=PackageLoader("cher2.report", "templates"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        finalize=_printable,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.globals |= {
+        "grades": GRADES,
+        "grade_names": GRADE_NAMES,
+        "grade_colours": GRADE_COLOURS,
+        "group_colours": GROUP_COLOURS,
+        "channel_colours": CHANNEL_COLOURS,
+        "ink_on": ink_on,
+    }
+    return environment
+
+
+def _printable(value: Any) -> Any:
+    """Replace what HTML and UTF-8 cannot hold: file names may have control characters and undecodable bytes."""
+    if not isinstance(value, str):
+        return value
+    # type(value) keeps text that is already HTML what it is.
+    return type(value)(re.sub(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]", "�", value))
+
+
+def ink_on(colour: str) -> str:
+    """Return black or white, whichever has the higher contrast (WCAG 2.1) with a colour "#rrggbb".
+
+    Examples
+    --------
+    >>> ink_on("#ffff00"), ink_on("#000080")
+    ('#000000', '#ffffff')
+    """
+    channels = [int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)]
+    linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in channels]
+    luminance = 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+    return "#000000" if (luminance + 0.05) ** 2 > 1.05 * 0.05 else "#ffffff"
+
+
+def _group_counts(patients: pd.DataFrame) -> dict[str, int]:
+    return {group: int((patients["group"] == group).sum()) for group in GROUPS}
+
+
+def _patient_rows(patients: pd.DataFrame, threshold: float) -> list[dict[str, Any]]:
+    """Return the table's rows with their numbers as text; the raw numbers stay beside them, to sort by."""
+    rows = patients.to_dict("records")
+    for row in rows:
+        row["n_images"] = None if pd.isna(row["n_images"]) else int(row["n_images"])
+        known = not math.isnan(row["cher2_ratio"])
+        row["ratio_text"] = ratio_text(row["cher2_ratio"], threshold) if known else "–"
+        row["interval_text"] = f"{row['ratio_low']:.2f} to {row['ratio_high']:.2f}" if known else ""
+        row["p_high_text"] = "–" if math.isnan(row["p_high"]) else _probability(row["p_high"])
+    return [{str(key): value for key, value in row.items()} for row in rows]
+
+
+def ratio_text(ratio: float, threshold: float) -> str:
+    """Write a ratio with two decimals, or with as many as tell it from the threshold.
+
+    Examples
+    --------
+    >>> ratio_text(0.75, 0.75), ratio_text(0.7513, 0.75), ratio_text(1, 0.75)
+    ('0.75', '0.751', '1.00')
+    """
+    for decimals in range(2, 17):
+        text = f"{ratio:.{decimals}f}"
+        if ratio == threshold or float(text) != threshold:
+            return text
+    return repr(ratio)
+
+
+def _probability(value: float) -> str:
+    return "<0.01" if value < 0.005 else ">0.99" if value > 0.995 else f"{value:.2f}"
+
+
+def _patients_figure(content: PageContent) -> SvgFigure:
+    return patients_figure(content.patients, content.protocol.patient.ratio_threshold)
+
+
+def _comparison_rows(comparison: CohortComparison | None) -> list[dict[str, Any]]:
+    """Return the comparison as a paper prints it; where nothing is estimable, `why` says so."""
+    if comparison is None:
+        return []
+    printed = paper_table(comparison.table, comparison.titles)
+    return [
+        {
+            "variable": text[""],
+            "high": text["High"],
+            "low": text["Low"],
+            "odds_ratio": text["OR (95% CI)"],
+            "p": text["p"],
+            "p_adjusted": text["p adjusted"],
+            "test": row["test"],
+            "estimable": not math.isnan(row["p_value"]),
+        }
+        for text, row in zip(printed.to_dict("records"), comparison.table.to_dict("records"), strict=True)
+    ]
+
+
+def _sheet(content: PageContent) -> dict[str, Any] | None:
+    """Return the contact sheet with what its caption needs; None where no cell is to be shown."""
+    shown = [(grade, example) for grade in GRADES for example in content.examples.get(grade, ())]
+    if not shown:
+        return None
+    grade_rules = content.protocol.grade
+    given = HER2_WHITE_OVER_CUTOFF * grade_rules.cutoffs[2] if grade_rules.unit == "counts" else None
+    white = shared_contrast((example.thumbnail for _, example in shown), given)
+    return {
+        "png": base64.b64encode(contact_sheet(content.examples, given)).decode(),
+        "white": white,
+        "from_cutoff": given is not None,
+        "factor": HER2_WHITE_OVER_CUTOFF,
+        "size_um": shown[0][1].thumbnail.size_um,
+        "bar_um": SCALE_BAR_UM,
+        "tile_px": TILE_PX,
+        "cells": shown,
+        "missing": [GRADE_NAMES[grade] for grade in GRADES if not content.examples.get(grade)],
+    }

@@ -1,0 +1,103 @@
+"""Ctrl-C, and the death of a worker, in a real run with worker processes: nothing is lost and nobody is left."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import sysconfig
+import time
+from pathlib import Path
+
+import pytest
+
+from cher2.batch.run import run_study
+
+pytestmark = pytest.mark.skipif(not Path("/proc").is_dir(), reason="children are looked up in /proc")
+
+COMMAND = Path(sysconfig.get_path("scripts")) / "cher2"
+COPIES = 5
+
+
+@pytest.fixture(scope="module")
+def many(scored, tmp_path_factory):
+    """Return a folder of 40 frames, and what one process makes of them: its study."""
+    home = tmp_path_factory.mktemp("many")
+    for path in scored.images.rglob("*.tif"):
+        for number in range(COPIES):
+            copy = home / "images" / path.parent.name / f"frame_{number}.ome.tif"
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(path, copy)
+    run_study(home / "images", home / "study", workers=1)
+    return home
+
+
+def start(images, study):
+    """Start a run of two workers and return it after its first images."""
+    words = [COMMAND, "run", images, "-o", study, "--workers", "2"]
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    run = subprocess.Popen(words, **pipes, text=True, encoding="utf-8", start_new_session=True)
+    for _ in range(2):
+        assert run.stderr.readline().startswith("["), run.stderr.read()
+    return run
+
+
+def children(pid):
+    """Return the living processes below one, by their pid."""
+    below = []
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            fields = stat.read_text(encoding="utf-8", errors="replace").rsplit(")", 1)[1].split()
+        except OSError:
+            continue
+        if int(fields[1]) == pid and fields[0] != "Z":
+            below.append(int(stat.parent.name))
+    return below
+
+
+def workers_of(run):
+    """Return the run's worker processes."""
+    return [pid for pid in children(run.pid) if b"spawn_main" in Path(f"/proc/{pid}/cmdline").read_bytes()]
+
+
+def is_alive(pid):
+    try:
+        return Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace").rsplit(")", 1)[1].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+def test_a_worker_that_is_killed_costs_nothing(many, tmp_path, results_of):
+    run = start(many / "images", tmp_path / "study")
+    os.kill(workers_of(run)[0], signal.SIGKILL)
+    out, err = run.communicate(timeout=90)
+    assert run.returncode == 0, err
+    assert "Traceback" not in out + err
+    assert err.count("CTCs\n") == 8 * COPIES - 2
+    # Two workers, one of them killed, give the bytes of one process.
+    assert results_of(tmp_path / "study") == results_of(many / "study")
+
+
+def test_ctrl_c_ends_the_run_and_its_workers_and_the_next_goes_on(many, tmp_path, results_of):
+    run = start(many / "images", tmp_path / "study")
+    family = [run.pid, *children(run.pid)]
+    assert len(workers_of(run)) == 2
+    began = time.monotonic()
+    # A terminal sends it to the whole group, workers included.
+    os.killpg(run.pid, signal.SIGINT)
+    out, err = run.communicate(timeout=60)
+    took = time.monotonic() - began
+    assert run.returncode == 130
+    assert "Traceback" not in out + err
+    assert "Stopped. The same command goes on where it stopped." in err
+    assert took < 20
+    while any(map(is_alive, family)) and time.monotonic() < began + 30:
+        time.sleep(0.1)
+    assert not any(map(is_alive, family))
+    for folder in (tmp_path / "study").glob("images/*"):
+        assert sorted(path.name for path in folder.iterdir()) == ["labels.tif", "objects.parquet", "score.json"]
+    calls = []
+    run_study(many / "images", tmp_path / "study", workers=1, progress=calls.append)
+    assert calls[0].done >= 2
+    assert results_of(tmp_path / "study") == results_of(many / "study")

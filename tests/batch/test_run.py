@@ -1,0 +1,280 @@
+"""A run, for real: the folder it leaves, what a second run repeats, and what must not change a number."""
+
+from __future__ import annotations
+
+import json
+import shutil
+
+import pandas as pd
+import pytest
+import tifffile
+
+import cher2
+from cher2.batch.plan import make_plan
+from cher2.batch.run import run_study
+from cher2.errors import StudyError
+from cher2.study.folder import Study
+
+
+def stamps(study, file):
+    """Return inode and time of change of one file of every image."""
+    found = {path.parent.name: path.stat() for path in study.glob(f"images/*/{file}")}
+    assert found
+    return {name: (stat.st_ino, stat.st_mtime_ns) for name, stat in found.items()}
+
+
+def cells_of(study):
+    return pd.read_csv(study / "cells.csv", dtype=str, keep_default_na=False)
+
+
+def patients_of(study):
+    return pd.read_csv(study / "patients.csv", dtype=str, keep_default_na=False).set_index("patient_id")
+
+
+def test_a_second_run_measures_and_grades_nothing_again(study_copy, results_of):
+    before, objects = results_of(study_copy), stamps(study_copy, "objects.parquet")
+    calls = []
+    run_study(study_copy.parent / "images", study_copy, workers=1, progress=calls.append)
+    assert stamps(study_copy, "objects.parquet") == objects
+    assert results_of(study_copy) == before
+    assert [(state.done, state.total) for state in calls] == [(8, 8)]
+
+
+def test_force_does_everything_anew_and_finds_the_same(study_copy, results_of):
+    before, objects = results_of(study_copy), stamps(study_copy, "objects.parquet")
+    run_study(study_copy.parent / "images", study_copy, workers=1, force=True)
+    after = stamps(study_copy, "objects.parquet")
+    assert all(after[name] != objects[name] for name in objects)
+    assert results_of(study_copy) == before
+
+
+def test_a_new_cut_off_grades_again_but_measures_nothing(study_copy, tmp_path):
+    before, labels = cells_of(study_copy), stamps(study_copy, "labels.tif")
+    (tmp_path / "p.toml").write_text("[grade]\ncutoffs = [30, 110, 200]\n", encoding="utf-8")
+    run_study(tmp_path / "images", study_copy, protocol=tmp_path / "p.toml", workers=1)
+    assert stamps(study_copy, "labels.tif") == labels
+    after = cells_of(study_copy)
+    assert after.drop(columns=["grade_auto", "grade", "p0", "p1", "p2", "p3"]).equals(
+        before.drop(columns=["grade_auto", "grade", "p0", "p1", "p2", "p3"])
+    )
+    intensity = after["her2_intensity"].astype(float)
+    moved = (intensity >= 200) & (intensity < 340)
+    assert moved.any()
+    assert (after.loc[moved, "grade"] == "3").all()
+    assert (before.loc[moved, "grade"] == "2").all()
+    assert (after.loc[~moved, "grade"] == before.loc[~moved, "grade"]).all()
+    assert Study(study_copy).protocol.grade.cutoffs == (30, 110, 200)
+
+
+def test_the_next_run_keeps_the_studys_own_protocol(study_copy, tmp_path):
+    (tmp_path / "p.toml").write_text("[patient]\nmin_ctcs = 3\n", encoding="utf-8")
+    run_study(tmp_path / "images", study_copy, protocol=tmp_path / "p.toml", workers=1)
+    assert patients_of(study_copy)["group"]["P07"] == "high"
+    run_study(tmp_path / "images", study_copy, workers=1)
+    assert patients_of(study_copy)["group"]["P07"] == "high"
+
+
+def test_a_changed_image_is_measured_again_and_no_other(study_copy):
+    objects = stamps(study_copy, "objects.parquet")
+    images = study_copy.parent / "images"
+    shutil.copyfile(images / "P03" / "frame_01.ome.tif", images / "P04" / "frame_01.ome.tif")
+    run_study(images, study_copy, workers=1)
+    after = stamps(study_copy, "objects.parquet")
+    assert [name for name in objects if after[name] != objects[name]] == ["P04__frame_01.ome.tif"]
+    patients = patients_of(study_copy)
+    assert patients["n_ctcs"]["P04"] == patients["n_ctcs"]["P03"]
+
+
+def test_a_copy_with_other_times_but_the_same_bytes_is_not_measured_again(study_copy):
+    objects = stamps(study_copy, "objects.parquet")
+    for path in (study_copy.parent / "images").rglob("*.tif"):
+        path.touch()
+    run_study(study_copy.parent / "images", study_copy, workers=1)
+    assert stamps(study_copy, "objects.parquet") == objects
+
+
+def test_an_image_that_can_no_longer_be_read_is_no_longer_counted(study_copy):
+    path = study_copy.parent / "images" / "P03" / "frame_01.ome.tif"
+    path.write_bytes(path.read_bytes()[:5000])
+    result = run_study(study_copy.parent / "images", study_copy, workers=1)
+    assert result.failed["image"].tolist() == ["P03/frame_01.ome.tif"]
+    assert "P03" not in set(cells_of(study_copy)["patient_id"])
+    patient = patients_of(study_copy).loc["P03"]
+    assert (patient["n_images"], patient["n_ctcs"], patient["group"]) == ("0", "0", "excluded")
+    assert not (study_copy / "images" / "P03__frame_01.ome.tif").exists()
+
+
+def test_a_further_image_joins_the_study(images, synthetic, tmp_path):
+    run_study(images, tmp_path / "study", workers=1)
+    objects = stamps(tmp_path / "study", "objects.parquet")
+    shutil.copytree(synthetic / "images" / "P04", images / "P04")
+    run_study(images, tmp_path / "study", workers=1)
+    after = stamps(tmp_path / "study", "objects.parquet")
+    assert len(after) == 4
+    assert {name: after[name] for name in objects} == objects
+
+
+def test_another_patient_in_the_sheet_changes_tables_but_no_measurement(images, tmp_path):
+    run_study(images, tmp_path / "study", workers=1)
+    labels = stamps(tmp_path / "study", "labels.tif")
+    sheet = tmp_path / "samples.csv"
+    rows = "".join(f"images/{p}/frame_01.ome.tif,X{p}\n" for p in ("P02", "P03", "P08"))
+    sheet.write_text(f"image,patient_id\n{rows}", encoding="utf-8")
+    run_study(images, tmp_path / "study", samples=sheet, workers=1)
+    assert stamps(tmp_path / "study", "labels.tif") == labels
+    assert patients_of(tmp_path / "study").index.tolist() == ["XP02", "XP03", "XP08"]
+    assert set(cells_of(tmp_path / "study")["patient_id"]) == {"XP02", "XP03", "XP08"}
+
+
+class Interrupted(KeyboardInterrupt):
+    """What Ctrl-C does, at a place that the test chooses."""
+
+
+@pytest.mark.parametrize("after", [0, 1, 4, 7])
+def test_a_run_that_is_broken_off_leaves_whole_images_and_goes_on(scored, tmp_path, results_of, after):
+    def stop(state):
+        if state.done == after:
+            raise Interrupted
+
+    home = tmp_path / "study"
+    with pytest.raises(Interrupted):
+        run_study(scored.images, home, clinical=scored.clinical, workers=1, progress=stop)
+    for folder in home.glob("images/*"):
+        assert sorted(path.name for path in folder.iterdir()) == ["labels.tif", "objects.parquet", "score.json"]
+    assert len(list(home.glob("images/*")) + list(home.glob(".measured/*"))) == after
+    plan = make_plan(scored.images, Study(home), protocol=None, samples=None, force=False)
+    assert len(plan.measured) == after
+    run_study(scored.images, home, clinical=scored.clinical, workers=1)
+    assert results_of(home) == results_of(scored.path)
+    assert not (home / ".measured").exists()
+
+
+def test_the_order_of_the_sheet_changes_no_result(synthetic, tmp_path, results_of):
+    # Four patients of two frames each. That workers change nothing, test_interruptions.py holds.
+    shutil.copytree(synthetic / "images", tmp_path / "images")
+    rows = [f"images/P{k:02}/frame_01.ome.tif,Q{k // 2}" for k in range(1, 9)]
+    for home, order in (("one", rows), ("other", rows[::-1])):
+        sheet = tmp_path / "samples.csv"
+        sheet.write_text("\n".join(["image,patient_id", *order]), encoding="utf-8")
+        run_study(tmp_path / "images", tmp_path / home, samples=sheet, workers=1)
+    one, other = results_of(tmp_path / "one"), results_of(tmp_path / "other")
+    for name in one:
+        if name in ("samples.csv", "cells.csv"):
+            assert sorted(one[name].splitlines()) == sorted(other[name].splitlines())
+        elif not name.endswith("score.json"):
+            assert one[name] == other[name], name
+
+
+def test_draws_with_the_same_name_under_two_patients_are_two_samples(images, tmp_path):
+    sheet = tmp_path / "samples.csv"
+    rows = "".join(f"images/{p}/frame_01.ome.tif,{p},1\n" for p in ("P02", "P03", "P08"))
+    sheet.write_text(f"image,patient_id,sample_id\n{rows}", encoding="utf-8")
+    run_study(images, tmp_path / "draws", samples=sheet, workers=1)
+    run_study(images, tmp_path / "plain", workers=1)
+    cells, plain = cells_of(tmp_path / "draws"), cells_of(tmp_path / "plain")
+    assert set(cells["sample_id"]) == {"1"}
+    assert cells.drop(columns="sample_id").equals(plain.drop(columns="sample_id"))
+    assert patients_of(tmp_path / "draws").equals(patients_of(tmp_path / "plain"))
+
+
+def test_the_first_draw_or_all_pooled(images, tmp_path):
+    sheet = tmp_path / "samples.csv"
+    text = "image,patient_id,sample_id,drawn_on\nimages/P02/frame_01.ome.tif,A,late,2021-03-01\n"
+    text += "images/P03/frame_01.ome.tif,A,early,2021-02-01\nimages/P08/frame_01.ome.tif,B,only,\n"
+    sheet.write_text(text, encoding="utf-8")
+    run_study(images, tmp_path / "study", samples=sheet, workers=1)
+    single = patients_of(tmp_path / "study")
+    cells = cells_of(tmp_path / "study")
+    per_draw = cells["sample_id"].value_counts()
+    assert int(single["n_ctcs"]["A"]) == per_draw["early"] != per_draw["late"]
+    assert single["n_images"]["A"] == "1"
+    assert "first of 2 draws (2021-02-01)" in single["reason"]["A"]
+    (tmp_path / "p.toml").write_text('[patient]\ndraws = "pool"\n', encoding="utf-8")
+    run_study(images, tmp_path / "study", samples=sheet, protocol=tmp_path / "p.toml", workers=1)
+    pooled = patients_of(tmp_path / "study")
+    assert int(pooled["n_ctcs"]["A"]) == per_draw["early"] + per_draw["late"]
+    assert pooled["n_images"]["A"] == "2"
+    assert pooled["n_ctcs"]["B"] == single["n_ctcs"]["B"] == str(per_draw["only"])
+
+
+ODD = ["007", "7", "NA", "=1+1", "ä/ö", "with space", "nan", "None"]
+
+
+def test_patients_keep_their_names_through_every_table(scored, tmp_path):
+    shutil.copytree(scored.images, tmp_path / "images")
+    rows = "".join(f"images/P{k:02}/frame_01.ome.tif,{name}\n" for k, name in enumerate(ODD, 1))
+    (tmp_path / "s.csv").write_text(f"image,patient_id\n{rows}", encoding="utf-8")
+    sites = scored.clinical.read_text(encoding="utf-8").splitlines()
+    table = "".join(f"{name},{line.split(',', 1)[1]}\n" for name, line in zip(ODD, sites[1:], strict=True))
+    (tmp_path / "c.csv").write_text(f"{sites[0]}\n{table}", encoding="utf-8")
+    home = tmp_path / "study"
+    result = run_study(
+        tmp_path / "images", home, samples=tmp_path / "s.csv", clinical=tmp_path / "c.csv", workers=1
+    )
+    assert set(patients_of(home).index) == set(ODD)
+    assert set(cells_of(home)["patient_id"]) == set(ODD)
+    for name in ("samples.csv", "clinical.csv"):
+        assert set(pd.read_csv(home / name, dtype=str, keep_default_na=False)["patient_id"]) == set(ODD)
+    expected = pd.read_csv(scored.path / "comparison.csv")
+    assert pd.read_csv(home / "comparison.csv").equals(expected)
+    assert result.derived.comparison is not None
+
+
+def test_names_of_files_may_hold_anything_but_what_text_cannot(images, tmp_path):
+    odd = ["a b#1.tif", "ä\nö, \"x\".tif", "P__x.tif", "a;b=1+1.tif", "#2.tif"]
+    source = images / "P02" / "frame_01.ome.tif"
+    for name in odd:
+        shutil.copyfile(source, images / "P02" / name)
+    source.unlink()
+    run_study(images, tmp_path / "study", workers=1)
+    run_study(images, tmp_path / "study", workers=1)
+    listed = pd.read_csv(tmp_path / "study" / "samples.csv", dtype=str)["image"]
+    assert set(listed[listed.str.startswith("P02/")]) == {f"P02/{name}" for name in odd}
+    assert patients_of(tmp_path / "study")["n_images"]["P02"] == "5"
+
+
+def test_labels_are_those_of_the_table(scored):
+    for folder in scored.path.glob("images/*"):
+        labels = tifffile.imread(folder / "labels.tif")
+        objects = pd.read_parquet(folder / "objects.parquet")
+        assert sorted(set(labels.ravel().tolist()) - {0}) == sorted(objects["object_id"])
+        score = json.loads((folder / "score.json").read_text(encoding="utf-8"))
+        assert score["n_objects"] == len(objects)
+        assert score["n_ctcs"] == (objects["kind"] == "ctc").sum()
+
+
+def test_a_study_is_scored_as_one_image_is(scored):
+    image = cher2.read_image(scored.images / "P03" / "frame_01.ome.tif")
+    alone = cher2.score_image(image).objects.drop(columns=["patient_id", "sample_id", "image"])
+    stored = pd.read_parquet(scored.path / "images" / "P03__frame_01.ome.tif" / "objects.parquet")
+    pd.testing.assert_frame_equal(stored.drop(columns=["patient_id", "sample_id", "image"]), alone)
+
+
+def test_a_run_that_comes_to_nothing_leaves_an_old_study_as_it_was(study_copy, tmp_path, files_of):
+    (tmp_path / "p.toml").write_text('[channels]\nher2 = "PE"\n', encoding="utf-8")
+    before = files_of(study_copy)
+    for force in (False, True):
+        with pytest.raises(StudyError, match='no channel "PE" for the role her2'):
+            run_study(tmp_path / "images", study_copy, protocol=tmp_path / "p.toml", workers=1, force=force)
+        after = files_of(study_copy)
+        assert {name: data for name, data in after.items() if not name.startswith(".measured")} == before
+
+
+def test_a_run_that_comes_to_nothing_leaves_no_folder(images, tmp_path):
+    (tmp_path / "p.toml").write_text('[channels]\nher2 = "PE"\n', encoding="utf-8")
+    with pytest.raises(StudyError, match="not one of the 3 images"):
+        run_study(images, tmp_path / "new" / "study", protocol=tmp_path / "p.toml", workers=1)
+    assert not (tmp_path / "new").exists()
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(StudyError, match="not one of the 3 images"):
+        run_study(images, tmp_path / "empty", protocol=tmp_path / "p.toml", workers=1)
+    assert list((tmp_path / "empty").iterdir()) == []
+
+
+def test_force_replaces_another_study(study_copy, tmp_path, synthetic):
+    shutil.rmtree(tmp_path / "images" / "P01")
+    with pytest.raises(StudyError, match="another study"):
+        run_study(tmp_path / "images", study_copy, workers=1)
+    run_study(tmp_path / "images", study_copy, workers=1, force=True)
+    assert sorted(path.name for path in study_copy.glob("images/*")) == [f"P{k:02}__frame_01.ome.tif" for k in range(2, 9)]
+    assert "P01" not in patients_of(study_copy).index

@@ -1,0 +1,140 @@
+"""The way from a frame to graded cells, on synthetic frames whose truth is known."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from cher2 import Image, Protocol, score_image
+from cher2.cells.objects import COLUMNS
+from cher2.cells.score import grade_sample, measure_image
+from cher2.errors import ChannelError
+from cher2.simulate.cells import populate_frame
+from cher2.simulate.frame import simulate_frame
+from cher2.simulate.settings import StudySettings
+
+NAMES = ("DAPI", "CK", "CD45", "HER2")
+
+
+@pytest.fixture(scope="module")
+def simulated():
+    settings = StudySettings(frame_shape=(420, 520), leukocytes_per_frame=40, ctcs_per_patient=30, frames_per_patient=2)
+    cells = populate_frame(settings, [0, 1, 2, 3] * 4, np.random.default_rng(11))
+    return simulate_frame(settings, cells, np.random.default_rng(12))
+
+
+@pytest.fixture(scope="module")
+def image(simulated):
+    return Image(simulated.pixels, NAMES, 0.64, "P1/a.tif", 12)
+
+
+@pytest.fixture(scope="module")
+def scored(image):
+    return score_image(image)
+
+
+def near(truth, found):
+    distance = 0.64 * np.hypot(
+        truth["y_px"].to_numpy()[:, None] - found["y_px"].to_numpy(),
+        truth["x_px"].to_numpy()[:, None] - found["x_px"].to_numpy(),
+    )
+    return distance.argmin(axis=1), distance.min(axis=1)
+
+
+def test_ctcs_are_found_and_graded(simulated, scored):
+    truth = pd.DataFrame(simulated.truth)
+    ctcs = truth[(truth["kind"] == "ctc") & ~truth["touches_border"].astype(bool)]
+    nearest, distance = near(ctcs, scored.ctcs)
+    found = distance <= 4
+    assert found.mean() >= 0.9
+    assert len(scored.ctcs) <= len(truth[truth["kind"] == "ctc"]) + 1
+    grades = scored.ctcs["grade_auto"].to_numpy(int)[nearest[found]]
+    assert (grades == ctcs["grade"].to_numpy(int)[found]).mean() >= 0.9
+
+
+def test_leukocytes_are_found(simulated, scored):
+    truth = pd.DataFrame(simulated.truth)
+    inside = truth[(truth["what"] == "leukocyte") & ~truth["touches_border"].astype(bool)]
+    _, distance = near(inside, scored.objects[scored.objects["kind"] == "leukocyte"])
+    assert (distance <= 4).mean() >= 0.9
+
+
+def test_table_has_the_columns_and_agrees_with_the_labels(scored):
+    assert scored.objects.columns.tolist() == [column.name for column in COLUMNS]
+    assert scored.objects["object_id"].tolist() == list(range(1, scored.labels.max() + 1))
+    for row in scored.objects[scored.objects["solidity"] > 0.95].itertuples():
+        assert scored.labels[round(row.y_px), round(row.x_px)] == row.object_id
+
+
+def test_every_object_has_a_kind_and_names_its_gate(scored):
+    assert set(scored.objects["kind"]) <= {"ctc", "leukocyte", "other"}
+    assert ((scored.objects["failed_gate"] == "") == (scored.objects["kind"] == "ctc")).all()
+
+
+def test_same_pixels_same_bytes(image, scored):
+    again = score_image(image)
+    assert np.array_equal(again.labels, scored.labels)
+    pd.testing.assert_frame_equal(again.objects, scored.objects)
+
+
+def test_other_types_of_the_same_pixels_give_the_same_objects(image, scored):
+    as_float = score_image(Image(image.pixels.astype(np.float32), NAMES, 0.64, "P1/a.tif"))
+    assert np.mean((as_float.labels > 0) != (scored.labels > 0)) < 1e-3
+    assert len(as_float.ctcs) == len(scored.ctcs)
+    as_bytes = score_image(Image((image.pixels // 16).astype(np.uint8), NAMES, 0.64, "P1/a.tif"))
+    assert abs(len(as_bytes.ctcs) - len(scored.ctcs)) <= 1
+
+
+def test_channels_in_another_order(image, scored):
+    turned = Image(image.pixels[::-1].copy(), NAMES[::-1], 0.64, "P1/a.tif", 12)
+    pd.testing.assert_frame_equal(score_image(turned).objects, scored.objects)
+
+
+def test_protocol_gives_the_pixel_size_where_the_file_does_not(image, scored):
+    unsaid = Image(image.pixels, NAMES, None, "P1/a.tif", 12)
+    pd.testing.assert_frame_equal(score_image(unsaid).objects, scored.objects)
+    other = Protocol.from_dict({"image": {"pixel_size_um": 0.32}})
+    assert score_image(unsaid, other).objects["diameter_um"].median() < scored.objects["diameter_um"].median()
+
+
+def test_printed_summary(scored):
+    text = str(scored)
+    assert f"{len(scored.ctcs)} CTCs" in text
+    assert "cHER2 ratio" in text
+
+
+@pytest.mark.parametrize("value", [0, 100, 4095, 65535])
+def test_frames_without_any_cell(value):
+    empty = score_image(Image(np.full((4, 64, 80), value, np.uint16), NAMES))
+    assert len(empty.objects) == 0
+    assert empty.objects.columns.tolist() == [column.name for column in COLUMNS]
+    assert "0 CTCs" in str(empty)
+    assert "undefined" in str(empty)
+
+
+def test_noise_alone_has_no_ctc():
+    pixels = np.random.default_rng(3).poisson(140, (4, 300, 400)).astype(np.uint16)
+    assert len(score_image(Image(pixels, NAMES, 0.64)).objects) == 0
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (2, 700), (700, 2), (9, 9)])
+def test_tiny_frames(shape):
+    pixels = np.random.default_rng(4).poisson(140, (4, *shape)).astype(np.uint16)
+    assert len(score_image(Image(pixels, NAMES, 0.64)).objects) == 0
+
+
+def test_missing_channel_is_said(image):
+    with pytest.raises(ChannelError, match='no channel "HER2" for the role her2; it has DAPI, CK, CD45'):
+        score_image(Image(image.pixels[:3], NAMES[:3]))
+
+
+def test_sample_is_graded_as_a_whole(image):
+    """Two frames of one sample share gates; graded apart they need not."""
+    protocol = Protocol()
+    first = measure_image(image, protocol).objects
+    second = first.iloc[:3].assign(image="P1/b.tif")
+    objects, gates = grade_sample(pd.concat([first, second], ignore_index=True), protocol)
+    alone, _ = grade_sample(first, protocol)
+    assert len(objects) == len(first) + 3
+    assert objects["kind"].iloc[-3:].tolist() == objects["kind"].iloc[:3].tolist()
+    assert objects["kind"].iloc[: len(first)].tolist() == alone["kind"].tolist()
+    assert gates.ck_min > 0

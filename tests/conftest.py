@@ -1,0 +1,147 @@
+"""A small synthetic study, scored once for all tests, and the command line as a function."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+import sysconfig
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+from cher2 import cli
+from cher2.simulate.settings import StudySettings
+from cher2.simulate.study import simulate_study
+
+# With this seed, all four groups are there: high, low, excluded and undefined.
+SETTINGS = StudySettings(
+    patients=8,
+    frames_per_patient=1,
+    frame_shape=(240, 320),
+    leukocytes_per_frame=20,
+    ctcs_per_patient=10,
+    specks_per_frame=10,
+    debris_per_frame=1,
+    compress=True,
+    seed=1,
+)
+
+CHER2 = Path(sysconfig.get_path("scripts")) / "cher2"
+
+
+class Ran(NamedTuple):
+    """What a command gave."""
+
+    code: int
+    out: str
+    err: str
+
+
+class Scored(NamedTuple):
+    """A synthetic study and what ``cher2 run`` made of it; for reading only."""
+
+    images: Path
+    clinical: Path
+    path: Path
+    ran: Ran
+
+
+@pytest.fixture(scope="session")
+def synthetic(tmp_path_factory):
+    """Return the folder of a synthetic study: images, clinical.csv, truth."""
+    folder = tmp_path_factory.mktemp("synthetic") / "study"
+    simulate_study(folder, SETTINGS)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def scored(synthetic, tmp_path_factory):
+    """Return the synthetic study as the installed command scores it."""
+    home = tmp_path_factory.mktemp("scored") / "study"
+    images, clinical = synthetic / "images", synthetic / "clinical.csv"
+    words = [CHER2, "run", images, "-o", home, "--clinical", clinical, "--workers", "1"]
+    done = subprocess.run(words, capture_output=True, text=True, encoding="utf-8", check=False, timeout=120)
+    return Scored(images, clinical, home, Ran(done.returncode, done.stdout, done.stderr))
+
+
+@pytest.fixture
+def study_copy(scored, tmp_path):
+    """Return a copy of the scored study that a test may change, beside its own copy of the images."""
+    shutil.copytree(scored.images, tmp_path / "images")
+    shutil.copytree(scored.path, tmp_path / "study")
+    return tmp_path / "study"
+
+
+@pytest.fixture
+def images(synthetic, tmp_path):
+    """Return a folder with the images of three patients (low, high, high) that a test may change."""
+    for patient in ("P02", "P03", "P08"):
+        shutil.copytree(synthetic / "images" / patient, tmp_path / "images" / patient)
+    return tmp_path / "images"
+
+
+@pytest.fixture
+def command(monkeypatch, capsys):
+    """Return the command line as a function: its words in, exit code and texts out."""
+
+    def run(*words):
+        monkeypatch.setattr(sys, "argv", ["cher2", *map(str, words)])
+        capsys.readouterr()
+        code = 0
+        try:
+            cli.main()
+        except SystemExit as end:
+            code = end.code or 0
+        return Ran(code, *capsys.readouterr())
+
+    return run
+
+
+@pytest.fixture
+def refused(command, tmp_path):
+    """Return a function that runs a command which must be refused in one line, and leave nothing behind."""
+
+    def run(*words, says=()):
+        before = snapshot(tmp_path)
+        ran = command(*words)
+        assert ran.code == 2, ran
+        # Lines of progress may stand before it, where images were tried.
+        *progress, line = ran.err.splitlines()
+        assert all(text.startswith("[") for text in progress), ran.err
+        assert line.startswith("Error: "), ran.err
+        assert line.endswith("."), ran.err
+        for word in says:
+            assert str(word) in line, ran.err
+        assert snapshot(tmp_path) == before
+        return line
+
+    return run
+
+
+def snapshot(folder: Path) -> dict[str, bytes | None]:
+    """Return every file and folder below a folder with its bytes."""
+    paths = sorted(folder.rglob("*"))
+    return {path.relative_to(folder).as_posix(): path.read_bytes() if path.is_file() else None for path in paths}
+
+
+@pytest.fixture
+def files_of():
+    """Return a function that gives every file and folder below a folder with its bytes."""
+    return snapshot
+
+
+@pytest.fixture
+def results_of():
+    """Return a function that gives the bytes of all results of a study: what must not depend on how it ran."""
+
+    def read(study: Path) -> dict[str, bytes | None]:
+        kept = {name: data for name, data in snapshot(study).items() if Path(name).suffix in (".parquet", ".csv", ".tif")}
+        scores = {name: json.loads(data) for name, data in snapshot(study).items() if name.endswith("score.json")}
+        for score in scores.values():
+            score["source"].pop("stamp")
+        return kept | {name: json.dumps(score, sort_keys=True).encode() for name, score in scores.items()}
+
+    return read

@@ -1,0 +1,206 @@
+"""The study folder: every image's results whole or absent, readable names, nothing shared between images."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+import tifffile
+from hypothesis import given
+from hypothesis import strategies as st
+
+from cher2.cells.objects import COLUMNS, empty_objects
+from cher2.errors import StudyError
+from cher2.protocol import Protocol
+from cher2.study.folder import Study, file_of, image_id
+from cher2.study.samples import COLUMNS as SAMPLE_COLUMNS
+
+SAMPLES = pd.DataFrame([["a.tif", "P1", "P1", "", ""]], columns=SAMPLE_COLUMNS)
+
+
+@pytest.fixture
+def study(tmp_path):
+    made = Study(tmp_path / "study")
+    made.create(Protocol(), SAMPLES)
+    return made
+
+
+def objects_with(number):
+    return pd.concat([empty_objects(), pd.DataFrame({"object_id": range(1, number + 1)})])[["object_id"]]
+
+
+def write(study, image="a.tif", number=2, measured=False, labels=None):
+    labels = np.arange(12, dtype=np.int32).reshape(3, 4) if labels is None else labels
+    study.write_image(image, labels, objects_with(number), {"image": image}, measured=measured)
+
+
+@pytest.mark.parametrize(
+    ("name", "folder"),
+    [("P01/frame_01.ome.tif", "P01__frame_01.ome.tif"), ("a.tif", "a.tif"), ("P1/x/y-2.tif", "P1__x__y-2.tif")],
+)
+def test_a_plain_name_stays_readable(name, folder):
+    assert image_id(name) == folder
+
+
+names = st.text(st.characters(exclude_characters="\0"), min_size=1, max_size=300)
+
+
+@given(names)
+def test_an_images_folder_is_one_safe_name(name):
+    folder = image_id(name)
+    assert 0 < len(folder) <= 112
+    assert set(folder) <= set("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-")
+    assert not folder.startswith(".")
+    assert not folder.endswith(".")
+
+
+@given(st.lists(names, min_size=2, max_size=2, unique=True))
+def test_two_images_have_two_folders(pair):
+    assert image_id(pair[0]) != image_id(pair[1])
+
+
+@pytest.mark.parametrize(
+    "pair",
+    [("a/b.tif", "a__b.tif"), ("a b.tif", "a_b.tif"), ("ä.tif", "ö.tif"), ("a/b__c.tif", "a__b/c.tif"), ("s.tif#1", "s.tif_1")],
+)
+def test_names_that_look_alike_have_two_folders(pair):
+    assert image_id(pair[0]) != image_id(pair[1])
+
+
+@pytest.mark.parametrize(
+    ("image", "file"),
+    [("stack.tif#3", "stack.tif"), ("a.tif", "a.tif"), ("a#b.tif", "a#b.tif"), ("a#1/b.tif", "a#1/b.tif"), ("s#2.tif#12", "s#2.tif")],
+)
+def test_a_frame_belongs_to_its_file(image, file):
+    assert file_of(image) == file
+
+
+def test_a_folder_is_a_study_once_it_is_made(tmp_path):
+    study = Study(tmp_path / "deep" / "study")
+    assert not study.exists()
+    with pytest.raises(StudyError, match="this is no study folder"):
+        Study.open(study.path)
+    protocol = Protocol.from_dict({"name": "ours"})
+    study.create(protocol, SAMPLES)
+    assert Study.open(study.path).protocol == protocol
+    assert study.samples.equals(SAMPLES)
+    assert not study.has_results()
+
+
+def test_a_list_of_samples_without_its_columns_is_refused(study):
+    (study.path / "samples.csv").write_text("image,patient_id\na.tif,P1\n", encoding="utf-8")
+    with pytest.raises(StudyError, match="has no column sample_id"):
+        _ = study.samples
+
+
+def test_an_image_is_written_and_read(study):
+    labels = np.zeros((5, 6), np.int32)
+    labels[1:3, 2:4] = 7
+    write(study, labels=labels, number=3)
+    folder = study.folder_of("a.tif")
+    assert sorted(path.name for path in folder.iterdir()) == ["labels.tif", "objects.parquet", "score.json"]
+    stored = tifffile.imread(folder / "labels.tif")
+    assert stored.dtype == np.uint16
+    assert np.array_equal(stored, labels)
+    assert study.objects_of("a.tif")["object_id"].tolist() == [1, 2, 3]
+    assert study.objects_of("a.tif", columns=["object_id"]).columns.tolist() == ["object_id"]
+    assert study.score_of("a.tif") == {"image": "a.tif"}
+    assert study.has_results()
+
+
+def test_more_labels_than_sixteen_bits_hold(study):
+    write(study, labels=np.array([[70_000, 0]], np.int32))
+    stored = tifffile.imread(study.folder_of("a.tif") / "labels.tif")
+    assert stored.dtype == np.uint32
+    assert stored.max() == 70_000
+
+
+def test_labels_are_carried_over_without_a_copy(study):
+    write(study, measured=True)
+    labels = study.folder_of("a.tif", measured=True) / "labels.tif"
+    study.write_image("a.tif", labels, objects_with(2), {}, measured=False)
+    assert (study.folder_of("a.tif") / "labels.tif").stat().st_ino == labels.stat().st_ino
+    study.forget("a.tif", measured=True)
+    assert study.score_of("a.tif", measured=True) is None
+    assert tifffile.imread(study.folder_of("a.tif") / "labels.tif").shape == (3, 4)
+
+
+def test_an_image_is_replaced_whole(study):
+    write(study, number=2)
+    write(study, number=5)
+    assert len(study.objects_of("a.tif")) == 5
+    assert [path.name for path in (study.path / ".measured").iterdir()] == []
+
+
+class Unwritable:
+    """A table whose writing fails half-way: the disk is full."""
+
+    def to_parquet(self, path, index):
+        path.write_bytes(b"half of it")
+        raise OSError(28, "No space left on device")
+
+
+def test_a_full_disk_leaves_what_was_there(study):
+    write(study, number=2)
+    with pytest.raises(StudyError, match=r"the results of a\.tif cannot be written \(No space left on device\)"):
+        study.write_image("a.tif", np.zeros((2, 2), int), Unwritable(), {}, measured=False)
+    assert len(study.objects_of("a.tif")) == 2
+    assert not list((study.path / ".measured").iterdir())
+    with pytest.raises(StudyError, match="cannot be written"):
+        study.write_image("b.tif", np.zeros((2, 2), int), Unwritable(), {}, measured=False)
+    assert not study.folder_of("b.tif").exists()
+
+
+def test_what_a_broken_off_run_left_is_swept_away(study):
+    partial = study.path / ".measured" / ".partial-a.tif-123"
+    partial.mkdir()
+    (partial / "labels.tif").write_bytes(b"half")
+    write(study, "b.tif", measured=True)
+    study.sweep()
+    assert not partial.exists()
+    assert study.score_of("b.tif", measured=True)
+
+
+def test_only_the_images_of_the_study_are_kept(study):
+    for image in ("a.tif", "s.tif#1", "s.tif#2"):
+        write(study, image)
+    write(study, "half.tif", measured=True)
+    (study.path / "images" / "my notes").mkdir()
+    study.keep_only(["a.tif", "s.tif#1"])
+    assert study.score_of("a.tif")
+    assert study.score_of("s.tif#1")
+    assert study.score_of("s.tif#2") is None
+    assert sorted(path.name for path in study.path.iterdir()) == ["images", "protocol.toml", "samples.csv"]
+    assert (study.path / "images" / "my notes").is_dir()
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"[1, 2]", b"\xff\xfe", b"null"])
+def test_a_damaged_score_counts_as_absent(study, content):
+    write(study)
+    (study.folder_of("a.tif") / "score.json").write_bytes(content)
+    assert study.score_of("a.tif") is None
+
+
+@pytest.mark.parametrize("content", [b"", b"PAR1 no table PAR1", b"\0" * 100])
+def test_a_damaged_table_of_objects_names_itself_and_the_remedy(study, content):
+    write(study)
+    path = study.folder_of("a.tif") / "objects.parquet"
+    path.write_bytes(content)
+    with pytest.raises(StudyError, match="the table of objects cannot be read") as caught:
+        study.objects_of("a.tif")
+    assert caught.value.where == str(path)
+    assert "run 'cher2 run' again" in caught.value.remedy
+
+
+def test_no_image_gives_an_empty_table_with_every_column(study):
+    assert list(study.read_objects([])) == [column.name for column in COLUMNS]
+    assert study.read_objects([]).empty
+
+
+def test_a_score_is_json_that_a_person_can_read(study):
+    write(study)
+    text = (study.folder_of("a.tif") / "score.json").read_text(encoding="utf-8")
+    assert json.loads(text) == {"image": "a.tif"}
+    assert text.endswith("}\n")

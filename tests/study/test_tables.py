@@ -1,0 +1,106 @@
+"""Tables as CSV: text stays text, damaged files are refused, files are whole or as they were."""
+
+from __future__ import annotations
+
+import pandas as pd
+import pytest
+
+from cher2.errors import ClinicalTableError, SampleSheetError, StudyError
+from cher2.study.tables import read_csv, write_csv, write_whole
+
+
+def read(path, content):
+    path.write_bytes(content)
+    return read_csv(path, SampleSheetError, "the sample sheet")
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"a,b\n007,x\nNA,y\n",
+        b"\xef\xbb\xbfa,b\n007,x\nNA,y\n",
+        b"a;b\r\n007;x\r\nNA;y\r\n",
+        b"a,b\r007,x\rNA,y\r",
+        b'"a","b"\n"007","x"\n"NA","y"',
+        b"\n\na , b\n007,x\n\nNA,y\n\n",
+    ],
+    ids=["plain", "bom", "semicolons-crlf", "cr", "quotes", "blank-lines"],
+)
+def test_the_ways_in_which_tables_are_saved(tmp_path, content):
+    table = read(tmp_path / "t.csv", content)
+    assert table.to_dict("list") == {"a": ["007", "NA"], "b": ["x", "y"]}
+
+
+def test_values_are_text_and_nothing_else(tmp_path):
+    texts = ["007", "NA", "nan", "null", "=1+1", "1e5", "TRUE", "", " x ", "ä/ö", '"', "a\nb", "a;b", "1,5", "2021-03-01"]
+    table = pd.DataFrame({"patient_id": texts, "n": [str(i) for i in range(len(texts))]})
+    write_csv(table, tmp_path / "t.csv")
+    assert read_csv(tmp_path / "t.csv", SampleSheetError, "it").to_dict("list") == table.to_dict("list")
+
+
+def test_a_quoted_value_may_hold_the_separator_a_quote_and_a_line_break(tmp_path):
+    table = read(tmp_path / "t.csv", b'a;b\n"1;5";"say ""x""\nand y"\n')
+    assert table.values.tolist() == [["1;5", 'say "x"\nand y']]
+
+
+def test_a_header_alone_is_an_empty_table(tmp_path):
+    table = read(tmp_path / "t.csv", b"a,b\n")
+    assert list(table) == ["a", "b"]
+    assert table.empty
+
+
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        (b"", "is no table (it is empty)"),
+        (b"\n \n\n", "is no table (it is empty)"),
+        (b"a,b\n1\n", "line 2 has 1 values, the header 2"),
+        (b"a,b\n1,2\n\n1,2,3\n", "line 4 has 3 values, the header 2"),
+        (b'a,b\n"1,2\n3,4\n', "is no table"),
+        (b"a,b\n1\x00,2\n", "is no table (it is binary)"),
+        (bytes(range(256)), "cannot be read (it is not UTF-8 text)"),
+        ("a,b\nä,2\n".encode("latin-1"), "cannot be read (it is not UTF-8 text)"),
+        ("a,b\n1,2\n".encode("utf-16"), "cannot be read (it is not UTF-8 text)"),
+        (b"a,b,a\n1,2,3\n", "has the column a twice"),
+        (b"a, a\n1,2\n", "has the column a twice"),
+        (b"a,b\n1," + b"x" * 200_000 + b"\n", "is no table"),
+    ],
+)
+def test_a_file_that_is_no_table_is_refused(tmp_path, content, says):
+    path = tmp_path / "t.csv"
+    with pytest.raises(SampleSheetError) as caught:
+        read(path, content)
+    assert caught.value.what.startswith("the sample sheet ")
+    assert says in caught.value.what
+    assert caught.value.where == str(path)
+    assert caught.value.remedy
+
+
+def test_the_error_is_of_the_kind_that_was_asked_for(tmp_path):
+    with pytest.raises(ClinicalTableError, match="No such file"):
+        read_csv(tmp_path / "none.csv", ClinicalTableError, "the clinical table")
+    with pytest.raises(StudyError, match="directory"):
+        read_csv(tmp_path, StudyError, "the list of samples")
+
+
+def test_a_table_is_written_with_six_digits_and_empty_for_nothing(tmp_path):
+    table = pd.DataFrame({"x": [1 / 3, float("nan"), 1e-9], "n": pd.array([1, None, 3], dtype="Int64"), "t": ["ä", "", "c"]})
+    write_csv(table, tmp_path / "t.csv")
+    assert (tmp_path / "t.csv").read_bytes() == "x,n,t\n0.333333,1,ä\n,,\n1e-09,3,c\n".encode()
+
+
+def test_an_interrupted_write_leaves_the_file_as_it_was(tmp_path):
+    path = tmp_path / "t.csv"
+    write_whole(path, b"old")
+    with pytest.raises(TypeError):
+        write_whole(path, "text is not bytes")
+    assert path.read_bytes() == b"old"
+
+
+def test_a_file_that_cannot_be_written_says_so(tmp_path):
+    (tmp_path / "t.csv").mkdir()
+    with pytest.raises(StudyError, match="the file cannot be written"):
+        write_whole(tmp_path / "t.csv", b"new")
+    with pytest.raises(StudyError, match="No such file"):
+        write_whole(tmp_path / "none" / "t.csv", b"new")
+    assert [path.name for path in tmp_path.iterdir()] == ["t.csv"]

@@ -138,7 +138,9 @@ def results_of():
     """Return a function that gives the bytes of all results of a study: what must not depend on how it ran."""
 
     def read(study: Path) -> dict[str, bytes | None]:
-        kept = {name: data for name, data in snapshot(study).items() if Path(name).suffix in (".parquet", ".csv", ".tif")}
+        kept = {
+            name: data for name, data in snapshot(study).items() if Path(name).suffix in (".parquet", ".csv", ".tif")
+        }
         scores = {name: json.loads(data) for name, data in snapshot(study).items() if name.endswith("score.json")}
         for score in scores.values():
             score["source"].pop("stamp")

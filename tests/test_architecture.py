@@ -12,7 +12,9 @@ import pytest
 import cher2
 
 ROOT = Path(cher2.__file__).parent
-MODULES = {path.relative_to(ROOT).as_posix(): ast.parse(path.read_text(encoding="utf-8")) for path in ROOT.rglob("*.py")}
+MODULES = {
+    path.relative_to(ROOT).as_posix(): ast.parse(path.read_text(encoding="utf-8")) for path in ROOT.rglob("*.py")
+}
 
 # docs/architecture.md draws these; a room imports rooms of lower rank, and its own.
 RANKS = {
@@ -33,7 +35,19 @@ RANKS = {
 }
 
 PURE = ("cells", "patients", "cohorts")
-DESKTOP = {"napari", "qtpy", "magicgui", "superqt", "psygnal", "app_model", "PyQt5", "PyQt6", "PySide2", "PySide6", "vispy"}
+DESKTOP = {
+    "napari",
+    "qtpy",
+    "magicgui",
+    "superqt",
+    "psygnal",
+    "app_model",
+    "PyQt5",
+    "PyQt6",
+    "PySide2",
+    "PySide6",
+    "vispy",
+}
 FILES = {"pathlib", "os", "io", "shutil", "tempfile", "glob", "sqlite3", "socket", "urllib", "subprocess", "pyarrow"}
 
 
@@ -110,7 +124,9 @@ def loaded_by(statement: str) -> set[str]:
     return set(done.stdout.split())
 
 
-@pytest.mark.parametrize("statement", ["import cher2", "import cher2.cli", "import cher2; dir(cher2); cher2.Cher2Error"])
+@pytest.mark.parametrize(
+    "statement", ["import cher2", "import cher2.cli", "import cher2; dir(cher2); cher2.Cher2Error"]
+)
 def test_the_package_and_its_command_start_without_heavy_libraries(statement):
     heavy = {"numpy", "pandas", "cv2", "scipy", "skimage", "pydantic", "dask", "distributed", "matplotlib", "pyarrow"}
     loaded = loaded_by(statement)

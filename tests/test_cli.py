@@ -19,19 +19,21 @@ import cher2
 from cher2.protocol import Protocol
 
 # The contract (section 4 of the plan), letter by letter.
-OBJECTS = (
-    "patient_id, sample_id, image, object_id, y_px, x_px, area_um2, diameter_um, eccentricity, solidity, "
-    "dapi_mean, ck_mean, cd45_mean, her2_mean, her2_background, her2_se, nucleus_overlap, saturated_fraction, "
-    "touches_border, duplicate_of, kind, her2_intensity, grade_auto, p0, p1, p2, p3"
-).split(", ")
+OBJECTS = [
+    *("patient_id", "sample_id", "image", "object_id", "y_px", "x_px", "area_um2", "diameter_um"),
+    *("eccentricity", "solidity", "dapi_mean", "ck_mean", "cd45_mean", "her2_mean", "her2_background", "her2_se"),
+    *("nucleus_overlap", "saturated_fraction", "touches_border", "duplicate_of", "kind", "her2_intensity"),
+    *("grade_auto", "p0", "p1", "p2", "p3"),
+]
 CELLS = [*OBJECTS, "kind_final", "grade", "reader", "reviewed_at"]
-PATIENTS = (
-    "patient_id, n_images, n_ctcs, n_grade_0, n_grade_1, n_grade_2, n_grade_3, n_her2_positive, cher2_ratio, "
-    "ratio_low, ratio_high, p_high, group, reason"
-).split(", ")
-COMPARISON = (
-    "variable, level, high_n, high_total, low_n, low_total, odds_ratio, ci_low, ci_high, p_value, p_adjusted, test"
-).split(", ")
+PATIENTS = [
+    *("patient_id", "n_images", "n_ctcs", "n_grade_0", "n_grade_1", "n_grade_2", "n_grade_3", "n_her2_positive"),
+    *("cher2_ratio", "ratio_low", "ratio_high", "p_high", "group", "reason"),
+]
+COMPARISON = [
+    *("variable", "level", "high_n", "high_total", "low_n", "low_total"),
+    *("odds_ratio", "ci_low", "ci_high", "p_value", "p_adjusted", "test"),
+]
 ERRORS = ["image", "error", "message"]
 SITES = ["liver", "lung", "cns", "bone", "lymph_nodes", "skin_soft_tissue", "serosa"]
 
@@ -153,7 +155,9 @@ def test_the_comparison_is_counted_again_and_agrees_with_scipy(scored, patients)
     assert table(scored.path / "clinical.csv").equals(table(scored.clinical))
     for site in SITES:
         values = {which: clinical.loc[group.index[group == which], site] for which in ("high", "low")}
-        counts = [int(n) for which in ("high", "low") for n in ((values[which] == "1").sum(), (values[which] != "").sum())]
+        counts = [
+            int(n) for which in ("high", "low") for n in ((values[which] == "1").sum(), (values[which] != "").sum())
+        ]
         row = shown.loc[site]
         assert [int(row[name]) for name in ("high_n", "high_total", "low_n", "low_total")] == counts
         if row["p_value"]:
@@ -184,7 +188,9 @@ def test_the_protocol_in_force_is_stored_with_where_the_numbers_come_from(scored
 def test_the_truth_is_nearly_found(scored, synthetic, cells):
     truth = table(synthetic / "truth_patients.csv").set_index("patient_id")
     found = cells.groupby("patient_id").size()
-    assert (found - truth["n_ctcs"].astype(int)).abs().max() <= 1
+    # How well cells are found is measured in benchmarks/; here the right cells must reach the right patients.
+    assert (found - truth["n_ctcs"].astype(int)).abs().sum() <= 0.1 * found.sum()
+    assert found.corr(truth["n_ctcs"].astype(int)) > 0.9
 
 
 # --- The command itself ------------------------------------------------------------------------------------
@@ -239,7 +245,9 @@ def test_simulate_and_run_as_the_first_minute_shows_it(command, tmp_path):
     assert "2 images of 2 patients" in ran.out
 
 
-@pytest.mark.parametrize("words", [[], ["run"], ["run", "images"], ["nonsense"], ["run", "i", "-o", "s", "--workers", "0"]])
+@pytest.mark.parametrize(
+    "words", [[], ["run"], ["run", "images"], ["nonsense"], ["run", "i", "-o", "s", "--workers", "0"]]
+)
 def test_bad_use_is_exit_2_and_shows_the_way(command, words):
     ran = command(*words)
     assert ran.code == 2
@@ -261,6 +269,17 @@ def test_the_error_line_is_red_on_a_terminal(command, monkeypatch, tmp_path):
     ran = command("run", tmp_path / "none", "-o", tmp_path / "study")
     assert ran.code == 2
     assert "\x1b[1;31mError: " in ran.err
+
+
+def test_a_terminal_shows_a_bar_and_each_failure_once(command, monkeypatch, images, tmp_path):
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.setenv("COLUMNS", "120")
+    (images / "P08" / "frame_01.ome.tif").write_bytes(b"no image")
+    ran = command("run", images, "-o", tmp_path / "study", "--workers", 1)
+    assert ran.code == 1
+    assert "3/3" in ran.err
+    assert "CTCs" in ran.err
+    assert ran.err.count("it is no TIFF, PNG or JPEG") == 1
 
 
 def test_an_error_is_one_line_however_long_and_is_not_read_as_markup(command, tmp_path):

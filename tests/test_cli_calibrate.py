@@ -138,6 +138,14 @@ def test_two_grades_at_one_place_are_one_cell(home, truth, tmp_path):
     assert matched.n_no_object + matched.n_not_ctc >= 0.95 * len(rows)
 
 
+def test_a_place_beside_a_cell_is_no_cell(home, truth, tmp_path):
+    """8 um away, beyond the radius of most cells but not of the largest, only a neighbour can be met."""
+    rows = pd.read_csv(truth).dropna(subset="grade")
+    path = graded_file(tmp_path, rows.assign(y_px=rows["y_px"] + 8 / 0.64))
+    matched = match_graded(Study.open(home), read_graded(path), "counts")
+    assert matched.n_no_object > 0.6 * len(rows)
+
+
 def test_leukocytes_that_were_graded_are_not_used(home, truth, tmp_path):
     rows = pd.read_csv(truth)
     leukocytes = rows[(rows["what"] == "leukocyte") & ~rows["touches_border"]].assign(grade=0)
@@ -212,15 +220,16 @@ def test_a_study_measured_with_compensation_says_nothing_about_spill(home, refus
 
 
 def test_spill_from_controls(home, command, tmp_path):
-    """Synthetic cells with cytokeratin alone, and a twentieth of it seen in HER2."""
+    """Synthetic cells with cytokeratin alone, and a twentieth of it seen in HER2; every sixth saturates the camera."""
     nothing = dict.fromkeys(("specks_per_frame", "fibres_per_frame", "debris_per_frame", "blobs_per_frame"), 0)
     settings = StudySettings(frame_shape=(300, 300), leukocytes_per_frame=5, spill=0.05, **nothing)
     (tmp_path / "ck").mkdir()
     for number in range(2):
         rng = np.random.default_rng(number)
+        levels = np.where(np.arange(36) % 6 == 0, 9000, rng.uniform(60, 1500, 36))
         cells = [
-            Cell("ck_without_nucleus", 30.0 + 48 * (k // 6), 30.0 + 48 * (k % 6), 12.0, 0, rng.uniform(60, 1500), 0, 0)
-            for k in range(36)
+            Cell("ck_without_nucleus", 30.0 + 48 * (k // 6), 30.0 + 48 * (k % 6), 12.0, 0, level, 0, 0)
+            for k, level in enumerate(levels)
         ]
         frame = simulate_frame(settings, cells, rng)
         write_ome_tiff(tmp_path / "ck" / f"{number}.ome.tif", frame.pixels, CHANNELS, 0.64, BITS, True)

@@ -9,7 +9,7 @@ import pickle
 import pytest
 
 from cher2 import errors
-from cher2.errors import Cher2Error, ChannelError, ClinicalTableError, ImageError
+from cher2.errors import ChannelError, Cher2Error, ClinicalTableError, ImageError
 
 KINDS = [kind for _, kind in inspect.getmembers(errors, inspect.isclass) if issubclass(kind, Cher2Error)]
 
@@ -45,6 +45,13 @@ def test_an_error_is_one_line_whatever_a_name_holds(text):
     shown = str(Cher2Error("cannot be read", where=text, remedy=f"Rename {text}"))
     assert len(shown.splitlines()) == 1
     assert shown.startswith("a b")
+
+
+def test_an_error_within_a_file_names_both():
+    error = ClinicalTableError("a patient is there twice", where="rows 1 and 2", remedy="Keep one")
+    assert type(error.within("c.csv")) is ClinicalTableError
+    assert str(error.within("c.csv")) == "c.csv, rows 1 and 2: a patient is there twice. Keep one."
+    assert str(Cher2Error("no column").within("c.csv")) == "c.csv: no column."
 
 
 def test_one_clause_catches_them_all():

@@ -91,7 +91,9 @@ def test_the_example_is_the_defaults_and_explains_them(command):
         if isinstance(values, dict):
             assert f"[{section}]" in ran.out
             assert all(f"\n{key} = " in ran.out for key in values)
-    keys = [line for line in ran.out.splitlines() if " = " in line and not line.startswith(("name", "column", "title", "#"))]
+    keys = [
+        line for line in ran.out.splitlines() if " = " in line and not line.startswith(("name", "column", "title", "#"))
+    ]
     assert keys
     assert all("# " in line for line in keys)
 
@@ -112,7 +114,9 @@ sizes = st.floats(0.01, 1e6, allow_subnormal=False)
 gates = st.just("auto") | st.floats(0, 1e6, allow_subnormal=False)
 ascending = st.lists(st.floats(-1e6, 1e6), min_size=3, max_size=3, unique=True).map(sorted)
 spills = st.sampled_from([f"{a}->{b}" for a in ROLES for b in ROLES if a != b])
-sites = st.lists(st.fixed_dictionaries({"column": names, "title": names}), min_size=1, max_size=4, unique_by=lambda s: s["column"])
+sites = st.lists(
+    st.fixed_dictionaries({"column": names, "title": names}), min_size=1, max_size=4, unique_by=lambda s: s["column"]
+)
 
 protocols = st.builds(
     Protocol.from_dict,

@@ -72,7 +72,9 @@ def test_only_a_file_that_is_no_image(run, tmp_path):
 def test_only_frames_without_one_of_the_channels(run, tmp_path, images):
     protocol = tmp_path / "p.toml"
     protocol.write_text('[channels]\nher2 = "PE"\n', encoding="utf-8")
-    run("--protocol", protocol, says=['no channel "PE" for the role her2; it has DAPI, CK, CD45, HER2', "channels.her2"])
+    run(
+        "--protocol", protocol, says=['no channel "PE" for the role her2; it has DAPI, CK, CD45, HER2', "channels.her2"]
+    )
 
 
 def test_an_image_beside_the_patients_folders(run, images):
@@ -81,7 +83,7 @@ def test_an_image_beside_the_patients_folders(run, images):
 
 
 def test_a_name_that_is_no_text(run, images):
-    os.rename(os.fsencode(images / "P02" / FRAME), os.fsencode(images / "P02") + b"/fr\xe4me.tif")
+    (images / "P02" / FRAME).rename(images / "P02" / os.fsdecode(b"fr\xe4me.tif"))
     run(says=["the file's name is no text", "Rename it"])
 
 
@@ -307,7 +309,9 @@ def test_an_image_that_fails_never_stops_the_others(command, images, tmp_path, s
 
 
 def test_two_channels_of_a_name_are_told_apart_by_their_number(command, images, tmp_path):
-    write_frame(images / "P08" / FRAME, pixels_of(images, "P08")[[0, 1, 2, 3, 3]], ("DAPI", "CK", "CD45", "HER2", "HER2"))
+    write_frame(
+        images / "P08" / FRAME, pixels_of(images, "P08")[[0, 1, 2, 3, 3]], ("DAPI", "CK", "CD45", "HER2", "HER2")
+    )
     ran = command("run", images, "-o", tmp_path / "study", "--workers", 1)
     assert ran.code == 1
     assert 'two channels are named "HER2" (numbers 3 and 4)' in errors_of(tmp_path / "study")["message"][0]

@@ -98,7 +98,9 @@ def test_eight_bits(pixels, expected, tmp_path, ending):
 
 def test_an_imagej_tiff_whose_channels_have_no_names(pixels, expected, tmp_path):
     path = folder_of(tmp_path, "P03") / "f.tif"
-    tifffile.imwrite(path, pixels["P03"], imagej=True, resolution=(1 / 0.64, 1 / 0.64), metadata={"axes": "CYX", "unit": "um"})
+    tifffile.imwrite(
+        path, pixels["P03"], imagej=True, resolution=(1 / 0.64, 1 / 0.64), metadata={"axes": "CYX", "unit": "um"}
+    )
     cells = scored_cells(tmp_path / "images", tmp_path, "[channels]\ndapi = 0\nck = 1\ncd45 = 2\nher2 = 3\n")
     same_cells(cells, expected["P03"])
     score = Study(tmp_path / "study").score_of("P03/f.tif")
@@ -110,7 +112,9 @@ def test_floating_point_and_compressed_pixels(pixels, expected, tmp_path):
     for patient, how in (("P03", {"compression": "zlib"}), ("P08", {"compression": "zlib", "tile": (64, 64)})):
         metadata = {"axes": "CYX", "Channel": {"Name": list(ROLES)}}
         path = folder_of(tmp_path, patient) / "f.ome.tif"
-        tifffile.imwrite(path, pixels[patient].astype(np.float32), ome=True, photometric="minisblack", metadata=metadata, **how)
+        tifffile.imwrite(
+            path, pixels[patient].astype(np.float32), ome=True, photometric="minisblack", metadata=metadata, **how
+        )
     cells = scored_cells(tmp_path / "images", tmp_path)
     for patient in ("P03", "P08"):
         same_cells(cells[cells["patient_id"] == patient], expected[patient], tolerance=1e-4)

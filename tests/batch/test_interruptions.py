@@ -17,12 +17,12 @@ from cher2.batch.run import run_study
 pytestmark = pytest.mark.skipif(not Path("/proc").is_dir(), reason="children are looked up in /proc")
 
 COMMAND = Path(sysconfig.get_path("scripts")) / "cher2"
-COPIES = 5
+COPIES = 3
 
 
 @pytest.fixture(scope="module")
 def many(scored, tmp_path_factory):
-    """Return a folder of 40 frames, and what one process makes of them: its study."""
+    """Return a folder of 24 frames, and what one process makes of them: its study."""
     home = tmp_path_factory.mktemp("many")
     for path in scored.images.rglob("*.tif"):
         for number in range(COPIES):
@@ -43,29 +43,29 @@ def start(images, study):
     return run
 
 
+def state_of(pid):
+    """Return a process's state and its parent; a process that has gone is as dead as a zombie."""
+    try:
+        text = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return "Z", 0
+    state, parent = text.rsplit(")", 1)[1].split()[:2]
+    return state, int(parent)
+
+
+def is_alive(pid):
+    return state_of(pid)[0] != "Z"
+
+
 def children(pid):
-    """Return the living processes below one, by their pid."""
-    below = []
-    for stat in Path("/proc").glob("[0-9]*/stat"):
-        try:
-            fields = stat.read_text(encoding="utf-8", errors="replace").rsplit(")", 1)[1].split()
-        except OSError:
-            continue
-        if int(fields[1]) == pid and fields[0] != "Z":
-            below.append(int(stat.parent.name))
-    return below
+    """Return the living processes that one has started."""
+    everybody = [int(path.name) for path in Path("/proc").glob("[0-9]*")]
+    return [child for child in everybody if state_of(child)[1] == pid and is_alive(child)]
 
 
 def workers_of(run):
     """Return the run's worker processes."""
     return [pid for pid in children(run.pid) if b"spawn_main" in Path(f"/proc/{pid}/cmdline").read_bytes()]
-
-
-def is_alive(pid):
-    try:
-        return Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace").rsplit(")", 1)[1].split()[0] != "Z"
-    except OSError:
-        return False
 
 
 def test_a_worker_that_is_killed_costs_nothing(many, tmp_path, results_of):

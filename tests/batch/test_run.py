@@ -8,6 +8,7 @@ import shutil
 import pandas as pd
 import pytest
 import tifffile
+from distributed import LocalCluster
 
 import cher2
 from cher2.batch.plan import make_plan
@@ -197,6 +198,49 @@ def test_the_first_draw_or_all_pooled(images, tmp_path):
     assert pooled["n_ctcs"]["B"] == single["n_ctcs"]["B"] == str(per_draw["only"])
 
 
+def test_a_sample_without_leukocytes_for_its_unit_is_not_graded_and_says_so(images, tmp_path):
+    (tmp_path / "p.toml").write_text(
+        '[grade]\nunit = "leukocyte_ratio"\ncutoffs = [2, 5, 15]\n[identify]\ncd45_max = 1e6\n', encoding="utf-8"
+    )
+    run_study(images, tmp_path / "study", protocol=tmp_path / "p.toml", workers=1)
+    cells = cells_of(tmp_path / "study")
+    assert len(cells) > 10
+    assert (cells[["grade", "grade_auto", "her2_intensity", "p0", "p3"]] == "").all(axis=None)
+    assert set(cells["not_graded"]) == {"0 leukocytes in the sample, but the unit leukocyte_ratio needs 20"}
+    patients = patients_of(tmp_path / "study")
+    assert (patients["n_ctcs"].astype(int) > 0).all()
+    assert set(patients["group"]) <= {"undefined", "excluded"}
+    assert patients["reason"].str.contains("graded").all()
+
+
+def test_a_folder_named_from_where_one_stands(images, tmp_path, monkeypatch, results_of):
+    run_study(images, tmp_path / "study", workers=1)
+    monkeypatch.chdir(images / "P02")
+    run_study("..", "../../other", workers=1)
+    assert results_of(tmp_path / "other") == results_of(tmp_path / "study")
+
+
+def test_a_cluster_that_is_there_is_used(images, tmp_path, results_of):
+    run_study(images, tmp_path / "study", workers=1)
+    cluster = LocalCluster(n_workers=1, threads_per_worker=2, processes=False, protocol="tcp", dashboard_address=None)
+    with cluster:
+        run_study(images, tmp_path / "other", scheduler=cluster.scheduler_address)
+    assert results_of(tmp_path / "other") == results_of(tmp_path / "study")
+
+
+def test_a_cluster_that_goes_leaves_what_is_done(images, tmp_path):
+    cluster = LocalCluster(n_workers=1, threads_per_worker=1, processes=False, protocol="tcp", dashboard_address=None)
+
+    def close(state):
+        if state.done == 1:
+            cluster.close()
+
+    with cluster, pytest.raises(StudyError, match="the Dask scheduler has gone"):
+        run_study(images, tmp_path / "study", scheduler=cluster.scheduler_address, progress=close)
+    plan = make_plan(images, Study(tmp_path / "study"), protocol=None, samples=None, force=False)
+    assert len(plan.measured) >= 1
+
+
 ODD = ["007", "7", "NA", "=1+1", "ä/ö", "with space", "nan", "None"]
 
 
@@ -208,9 +252,7 @@ def test_patients_keep_their_names_through_every_table(scored, tmp_path):
     table = "".join(f"{name},{line.split(',', 1)[1]}\n" for name, line in zip(ODD, sites[1:], strict=True))
     (tmp_path / "c.csv").write_text(f"{sites[0]}\n{table}", encoding="utf-8")
     home = tmp_path / "study"
-    result = run_study(
-        tmp_path / "images", home, samples=tmp_path / "s.csv", clinical=tmp_path / "c.csv", workers=1
-    )
+    result = run_study(tmp_path / "images", home, samples=tmp_path / "s.csv", clinical=tmp_path / "c.csv", workers=1)
     assert set(patients_of(home).index) == set(ODD)
     assert set(cells_of(home)["patient_id"]) == set(ODD)
     for name in ("samples.csv", "clinical.csv"):
@@ -221,7 +263,7 @@ def test_patients_keep_their_names_through_every_table(scored, tmp_path):
 
 
 def test_names_of_files_may_hold_anything_but_what_text_cannot(images, tmp_path):
-    odd = ["a b#1.tif", "ä\nö, \"x\".tif", "P__x.tif", "a;b=1+1.tif", "#2.tif"]
+    odd = ["a b#1.tif", 'ä\nö, "x".tif', "P__x.tif", "a;b=1+1.tif", "#2.tif"]
     source = images / "P02" / "frame_01.ome.tif"
     for name in odd:
         shutil.copyfile(source, images / "P02" / name)
@@ -276,5 +318,7 @@ def test_force_replaces_another_study(study_copy, tmp_path, synthetic):
     with pytest.raises(StudyError, match="another study"):
         run_study(tmp_path / "images", study_copy, workers=1)
     run_study(tmp_path / "images", study_copy, workers=1, force=True)
-    assert sorted(path.name for path in study_copy.glob("images/*")) == [f"P{k:02}__frame_01.ome.tif" for k in range(2, 9)]
+    assert sorted(path.name for path in study_copy.glob("images/*")) == [
+        f"P{k:02}__frame_01.ome.tif" for k in range(2, 9)
+    ]
     assert "P01" not in patients_of(study_copy).index

@@ -10,7 +10,7 @@ from cher2 import Image, Protocol
 from cher2.cells.background import estimate_background
 from cher2.cells.compensation import compensate, compensated_noise, unmixing
 from cher2.cells.score import grade_sample, measure_image
-from cher2.cells.segmentation import segment_nuclei
+from cher2.cells.segmentation import segment, segment_nuclei
 from cher2.cells.spill import Spill, cell_means, estimate_spill, estimate_spill_of_ctcs
 from cher2.errors import GradingError, ProtocolError
 from cher2.protocol import ROLES
@@ -129,6 +129,17 @@ def test_noise_grows_as_that_of_noise_does():
         assert expected[role] == pytest.approx(plane.std(), rel=0.01)
     assert expected["her2"] > 7.5
     assert expected["cd45"] == 4.0
+
+
+def test_the_segmentation_knows_the_noise_of_compensated_channels():
+    rng = np.random.default_rng(3)
+    raw = {role: rng.normal(200, sd, (200, 200)) for role, sd in zip(ROLES, (2, 30, 2, 4), strict=True)}
+    plain, done = segment(raw, 0.64), segment(raw, 0.64, {"ck->her2": 0.2})
+    assert plain.backgrounds["her2"].noise == pytest.approx(4, rel=0.05)
+    assert done.backgrounds["her2"].noise == pytest.approx(np.hypot(4, 6), rel=0.05)
+    assert done.signals["her2"].std() == pytest.approx(np.hypot(4, 6), rel=0.05)
+    assert done.backgrounds["ck"].noise == plain.backgrounds["ck"].noise
+    assert (segment(raw, 0.64, {}).signals["her2"] == plain.signals["her2"]).all()
 
 
 @pytest.mark.parametrize("pairs", [{"ck->her2": 0.95, "her2->ck": 0.95}, {"ck->her2": 1.0, "her2->ck": 1.0}])

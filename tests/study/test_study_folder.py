@@ -63,7 +63,13 @@ def test_two_images_have_two_folders(pair):
 
 @pytest.mark.parametrize(
     "pair",
-    [("a/b.tif", "a__b.tif"), ("a b.tif", "a_b.tif"), ("ä.tif", "ö.tif"), ("a/b__c.tif", "a__b/c.tif"), ("s.tif#1", "s.tif_1")],
+    [
+        ("a/b.tif", "a__b.tif"),
+        ("a b.tif", "a_b.tif"),
+        ("ä.tif", "ö.tif"),
+        ("a/b__c.tif", "a__b/c.tif"),
+        ("s.tif#1", "s.tif_1"),
+    ],
 )
 def test_names_that_look_alike_have_two_folders(pair):
     assert image_id(pair[0]) != image_id(pair[1])
@@ -71,7 +77,13 @@ def test_names_that_look_alike_have_two_folders(pair):
 
 @pytest.mark.parametrize(
     ("image", "file"),
-    [("stack.tif#3", "stack.tif"), ("a.tif", "a.tif"), ("a#b.tif", "a#b.tif"), ("a#1/b.tif", "a#1/b.tif"), ("s#2.tif#12", "s#2.tif")],
+    [
+        ("stack.tif#3", "stack.tif"),
+        ("a.tif", "a.tif"),
+        ("a#b.tif", "a#b.tif"),
+        ("a#1/b.tif", "a#1/b.tif"),
+        ("s#2.tif#12", "s#2.tif"),
+    ],
 )
 def test_a_frame_belongs_to_its_file(image, file):
     assert file_of(image) == file

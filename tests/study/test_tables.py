@@ -32,7 +32,23 @@ def test_the_ways_in_which_tables_are_saved(tmp_path, content):
 
 
 def test_values_are_text_and_nothing_else(tmp_path):
-    texts = ["007", "NA", "nan", "null", "=1+1", "1e5", "TRUE", "", " x ", "ä/ö", '"', "a\nb", "a;b", "1,5", "2021-03-01"]
+    texts = [
+        "007",
+        "NA",
+        "nan",
+        "null",
+        "=1+1",
+        "1e5",
+        "TRUE",
+        "",
+        " x ",
+        "ä/ö",
+        '"',
+        "a\nb",
+        "a;b",
+        "1,5",
+        "2021-03-01",
+    ]
     table = pd.DataFrame({"patient_id": texts, "n": [str(i) for i in range(len(texts))]})
     write_csv(table, tmp_path / "t.csv")
     assert read_csv(tmp_path / "t.csv", SampleSheetError, "it").to_dict("list") == table.to_dict("list")
@@ -84,7 +100,9 @@ def test_the_error_is_of_the_kind_that_was_asked_for(tmp_path):
 
 
 def test_a_table_is_written_with_six_digits_and_empty_for_nothing(tmp_path):
-    table = pd.DataFrame({"x": [1 / 3, float("nan"), 1e-9], "n": pd.array([1, None, 3], dtype="Int64"), "t": ["ä", "", "c"]})
+    table = pd.DataFrame(
+        {"x": [1 / 3, float("nan"), 1e-9], "n": pd.array([1, None, 3], dtype="Int64"), "t": ["ä", "", "c"]}
+    )
     write_csv(table, tmp_path / "t.csv")
     assert (tmp_path / "t.csv").read_bytes() == "x,n,t\n0.333333,1,ä\n,,\n1e-09,3,c\n".encode()
 

@@ -19,6 +19,9 @@ GRID_UM = 5.0
 TILE_UM = 75.0
 """Side of the tiles that each give one value of the background: several cells wide."""
 
+STANDS_OUT = 4.0
+"""Robust standard deviations by which a covered tile lies above its neighbours."""
+
 LOW_QUANTILE = 0.25
 """The part of a tile that must be free of cells for the tile to be right."""
 
@@ -43,8 +46,8 @@ def estimate_background(plane: NDArray[Any], pixel_size_um: float) -> Background
     """Estimate the background of one channel.
 
     The frame is averaged over blocks of 5 um; in tiles of 75 um the lower quartile of the blocks is the
-    background, so that three quarters of a tile may be covered by cells. A median over neighbouring tiles
-    removes a tile that is covered whole, and cubic interpolation leads back to pixels.
+    background, so that three quarters of a tile may be covered by cells. A tile that stands out from its
+    neighbours, as it is covered whole, takes their median; cubic interpolation leads back to pixels.
 
     Parameters
     ----------
@@ -70,10 +73,7 @@ def estimate_background(plane: NDArray[Any], pixel_size_um: float) -> Background
     # The lower quartile of blocks of pure noise lies 0.67 of their standard deviation below their mean.
     pixels_in_block = plane.size / grid.size
     tiles = _tile_quantiles(grid, tile_rows, tile_columns) + np.float32(0.6745 * noise / pixels_in_block**0.5)
-    if min(tiles.shape) >= 3:
-        tiles = cv2.medianBlur(tiles, 3)
-    smooth = cv2.resize(tiles, (columns, rows), interpolation=cv2.INTER_CUBIC)
-    return Background(smooth, noise)
+    return Background(_at_pixels(_without_covered(tiles, noise), rows, columns), noise)
 
 
 def noise_of(plane: NDArray[Any]) -> float:
@@ -84,11 +84,34 @@ def noise_of(plane: NDArray[Any]) -> float:
     frame) gets that of rounding: a twelfth of a step, squared.
     """
     step = 1.0 if np.issubdtype(plane.dtype, np.integer) else 0.0
-    sample = plane[::16].astype(np.float32)
-    differences = np.abs(sample[:, 2:] - sample[:, :-2]) if plane.shape[1] > 2 else np.zeros(1)
-    spread = 1.4826 * float(np.median(differences)) / np.sqrt(2)
+    sample = (plane[::16] if plane.shape[1] > 2 else plane.T).astype(np.float32)
+    differences = np.abs(sample[:, 2:] - sample[:, :-2])
+    spread = 1.4826 * float(np.median(differences)) / np.sqrt(2) if differences.size else 0.0
     brightest = float(plane.max()) - float(plane.min())
     return float(max(spread, step / np.sqrt(12), 1e-4 * brightest, np.finfo(np.float32).tiny))
+
+
+def _without_covered(tiles: NDArray[np.float32], noise: float) -> NDArray[np.float32]:
+    """Give tiles that stand out from their neighbours, because cells cover them whole, the neighbours' level."""
+    if min(tiles.shape) < 3:
+        return tiles
+    around = cv2.medianBlur(tiles, 3)
+    above = tiles - around
+    spread = 1.4826 * float(np.median(np.abs(above)))
+    return np.where(above > STANDS_OUT * (spread + noise / 2), around, tiles)
+
+
+def _at_pixels(tiles: NDArray[np.float32], rows: int, columns: int) -> NDArray[np.float32]:
+    """Interpolate from tiles to pixels; beyond the outermost tiles' centres their slope goes on."""
+    if min(tiles.shape) < 2:
+        smooth: NDArray[np.float32] = cv2.resize(tiles, (columns, rows), interpolation=cv2.INTER_LINEAR)
+        return smooth
+    wide = np.pad(tiles, 1, mode="reflect", reflect_type="odd")
+    full_rows = round(rows * wide.shape[0] / tiles.shape[0])
+    full_columns = round(columns * wide.shape[1] / tiles.shape[1])
+    full = cv2.resize(wide, (full_columns, full_rows), interpolation=cv2.INTER_CUBIC)
+    top, left = (full_rows - rows) // 2, (full_columns - columns) // 2
+    return np.ascontiguousarray(full[top : top + rows, left : left + columns])
 
 
 def _tile_quantiles(grid: NDArray[np.float32], tile_rows: int, tile_columns: int) -> NDArray[np.float32]:

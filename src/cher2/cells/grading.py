@@ -52,7 +52,7 @@ def grade_probabilities(intensity: Values, error: Values, settings: Grade) -> Va
     and the protocol's coefficient of variation.
     """
     spread = np.hypot(error, settings.intensity_cv * np.abs(intensity))
-    spread = np.maximum(spread, np.finfo(float).tiny)
+    spread = np.maximum(spread, 1e-9)
     below = ndtr((np.asarray(settings.cutoffs) - intensity[:, None]) / spread[:, None])
     edges = np.hstack([np.zeros((len(intensity), 1)), below, np.ones((len(intensity), 1))])
     probabilities = np.diff(edges, axis=1)

@@ -86,8 +86,7 @@ def _shape(
 
     y, x = mean(rows), mean(columns)
     dy, dx = rows - y[owner - 1], columns - x[owner - 1]
-    # 1/12 is the second moment of a pixel itself.
-    yy, xx, xy = mean(dy * dy) + 1 / 12, mean(dx * dx) + 1 / 12, mean(dy * dx)
+    yy, xx, xy = mean(dy * dy), mean(dx * dx), mean(dy * dx)
     spread = np.sqrt((yy - xx) ** 2 + 4 * xy**2)
     larger, smaller = (yy + xx + spread) / 2, (yy + xx - spread) / 2
     area_um2 = area * pixel_size_um**2
@@ -96,7 +95,7 @@ def _shape(
         "x_px": x,
         "area_um2": area_um2,
         "diameter_um": np.sqrt(4 * area_um2 / np.pi),
-        "eccentricity": np.sqrt(np.clip(1 - smaller / larger, 0, 1)),
+        "eccentricity": np.sqrt(np.clip(1 - smaller / np.maximum(larger, 1e-12), 0, 1)) * (larger > 0),
     }
 
 
@@ -107,8 +106,8 @@ def _solidity(labels: NDArray[np.int32], count: int) -> Sums:
         mask = (labels[top:bottom, left:right] == number + 1).view(np.uint8)
         points = cv2.findNonZero(mask)
         hull = cv2.convexHull(points)
-        # A hull through pixels' centres lacks half a pixel all around.
-        hull_area = cv2.contourArea(hull) + cv2.arcLength(hull, True) / 2 + 1
+        # A hull through pixels' centres lacks half a pixel all around: the sum of a convex set with a square.
+        hull_area = cv2.contourArea(hull) + (bottom - top - 1) + (right - left - 1) + 1
         values[number] = min(1.0, len(points) / hull_area)
     return values
 
@@ -205,12 +204,12 @@ def _grouped_median(
     low, high = float(values.min()), float(values.max())
     step = (high - low) / 65535 or 1.0
     # One sort of whole numbers orders by owner first and by value (in 65,536 steps) second.
-    keys = (owner.astype(np.int64) << 16) | ((values - low) / step).astype(np.int64)
+    keys = (owner.astype(np.int64) << 16) | np.rint((values - low) / step).astype(np.int64)
     keys.sort()
     first = np.concatenate([[0], np.cumsum(sizes)[:-1]]).astype(np.intp)
     enough = sizes >= least
     middle = first[enough] + ((sizes[enough] - 1) // 2).astype(np.intp)
-    medians[enough] = (keys[middle] & 0xFFFF) * step + low + step / 2
+    medians[enough] = (keys[middle] & 0xFFFF) * step + low
     return medians
 
 

@@ -132,7 +132,6 @@ def estimate_spill(means: pd.DataFrame, source: Role) -> tuple[Spill, ...]:
     """
     stain = means[source].to_numpy(float)
     bright = stain >= BRIGHT_FRACTION * np.quantile(stain, 0.95) if len(stain) else np.zeros(0, bool)
-    bright &= stain > 0
     if bright.sum() < MIN_CONTROL_CELLS:
         raise GradingError(
             f"{bright.sum()} bright cells in the control of {source}, but its spill needs {MIN_CONTROL_CELLS}",

@@ -38,8 +38,6 @@ def write_report(study: Study, derived: Derived | None = None) -> Path:
     """
     derived = derived or derive(study)
     examples, notes = _examples(study, derived.cells)
-    if derived.no_comparison:
-        notes.append(f"The cohorts are not compared: {derived.no_comparison}")
     protocol = study.protocol
     failed = _failed(study)
     content = PageContent(
@@ -54,6 +52,7 @@ def write_report(study: Study, derived: Derived | None = None) -> Path:
         software=read_provenance(study.path).get("software") or software(),
         notes=[*assumptions(study), *notes],
         examples_chosen=HOW_CHOSEN,
+        no_comparison=derived.no_comparison.rstrip("."),
     )
     page = study.path / "report.html"
     write_whole(page, render_page(content).encode())

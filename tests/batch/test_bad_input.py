@@ -321,17 +321,28 @@ def test_two_channels_of_a_name_are_told_apart_by_their_number(command, images, 
     assert errors_of(tmp_path / "study").empty
 
 
-def test_a_stack_whose_second_frame_is_damaged_counts_for_nothing(command, images, tmp_path):
+@pytest.fixture
+def damaged_stack(images):
+    """Put a file of two frames among the images, the second of which is cut off."""
     path = images / "P08" / "stack.ome.tif"
     pixels = pixels_of(images, "P08")
     write_frame(path, np.stack([pixels, pixels]), axes="TCYX")
-    data = path.read_bytes()
     with tifffile.TiffFile(path) as file:
         offset = file.pages[4].dataoffsets[0]
-    path.write_bytes(data[: offset + 1000])
+    path.write_bytes(path.read_bytes()[: offset + 1000])
+    return path
+
+
+def test_a_stack_whose_second_frame_is_damaged_counts_for_nothing(command, images, damaged_stack, tmp_path):
     ran = command("run", images, "-o", tmp_path / "study", "--workers", 1)
     assert ran.code == 1, ran
     assert errors_of(tmp_path / "study")["image"].tolist() == ["P08/stack.ome.tif"]
     assert sorted(path.name for path in (tmp_path / "study" / "images").iterdir()) == [
         f"{patient}__{FRAME}" for patient in ("P02", "P03", "P08")
     ]
+
+
+def test_a_damaged_stack_alone_leaves_no_half_behind(run, images, damaged_stack):
+    for path in images.rglob(FRAME):
+        path.unlink()
+    run(says=["not one of the 1 images could be scored"])

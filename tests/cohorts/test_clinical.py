@@ -61,9 +61,7 @@ def test_values_of_a_site(values):
 
 @pytest.mark.parametrize("value", [" yes", "2", 2, -1, 0.5, "NA", "x", "1,0"])
 def test_values_that_are_none_of_a_site(value):
-    with pytest.raises(
-        ClinicalTableError, match=r"patient P2, column bone, row 2: .* is no value for a site"
-    ):
+    with pytest.raises(ClinicalTableError, match=r"patient P2, column bone, row 2: .* is no value for a site"):
         check_clinical(clinical_of("1100000", "1100000", bone=["1", value]))
 
 
@@ -92,17 +90,13 @@ def test_other_sites_and_another_number_of_them():
     protocol = Protocol.model_validate(
         {"cohort": {"oligometastatic_max_sites": 0, "sites": [{"column": "brain", "title": "Brain"}]}}
     )
-    checked = check_clinical(
-        pd.DataFrame({"patient_id": ["a"], "brain": [1], "liver": ["enlarged"]}), protocol
-    )
+    checked = check_clinical(pd.DataFrame({"patient_id": ["a"], "brain": [1], "liver": ["enlarged"]}), protocol)
     assert checked.iloc[0].tolist() == ["a", 1, 1, False, "enlarged"]
 
 
 def test_no_site_at_all():
     table = clinical_of(*["0000000"] * 7, "1000000", "000000-")
-    with pytest.raises(
-        ClinicalTableError, match="7 patients have no metastatic site: P1, P2, P3, P4, P5 and 2 more"
-    ):
+    with pytest.raises(ClinicalTableError, match="7 patients have no metastatic site: P1, P2, P3, P4, P5 and 2 more"):
         check_clinical(table)
     checked = check_clinical(table, LENIENT)
     assert checked["n_sites"].tolist() == [0] * 7 + [1, pd.NA]

@@ -31,9 +31,7 @@ def published():
     group = ["high"] * 21 + ["low"] * 77
     few = [1] * 16 + [0] * 5 + [1] * 29 + [0] * 48
     names = [f"P{i + 1}" for i in range(98)]
-    clinical = pd.DataFrame(0, index=range(98), columns=SITE_COLUMNS).assign(
-        patient_id=names, liver=1, bone=few
-    )
+    clinical = pd.DataFrame(0, index=range(98), columns=SITE_COLUMNS).assign(patient_id=names, liver=1, bone=few)
     clinical["lung"] = clinical["cns"] = [1 - value for value in few]
     return pd.DataFrame({"patient_id": names, "group": group}), clinical
 

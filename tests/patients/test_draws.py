@@ -74,17 +74,13 @@ def test_without_a_sheet_the_first_draw_is_that_of_the_first_row(cells):
 def test_pooled(cells):
     patient = only(summarise_patients(cells, POOL, sheet({"A": "2021-03-01", "B": ""})))
     assert (patient["n_ctcs"], patient["n_images"], patient["cher2_ratio"]) == (10, 2, 0.5)
-    assert (
-        patient["reason"] == "5 of 10 HER2+ CTCs are 2+ or 3+: ratio 0.50 is not above 0.75; 2 draws pooled"
-    )
+    assert patient["reason"] == "5 of 10 HER2+ CTCs are 2+ or 3+: ratio 0.50 is not above 0.75; 2 draws pooled"
 
 
 def test_a_first_draw_without_any_object_is_still_the_first(cells):
     images = sheet({"A": "2021-03-01", "B": "2021-04-01"})
     patient = only(summarise_patients(cells[cells["sample_id"] == "B"], images=images))
-    assert patient["reason"] == (
-        "0 CTCs, fewer than the minimum of 5; no ratio; first of 2 draws (2021-03-01)"
-    )
+    assert patient["reason"] == ("0 CTCs, fewer than the minimum of 5; no ratio; first of 2 draws (2021-03-01)")
 
 
 def test_a_first_draw_that_could_not_be_read_is_not_replaced(cells):

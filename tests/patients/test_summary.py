@@ -88,9 +88,7 @@ def test_group_and_reason(grades, group, reason):
 def test_the_uncertainty_is_jeffreys():
     patient = patient_of(cells_of([1, 2, 2, 3, 3]))
     np.testing.assert_allclose(patient["p_high"], 0.56371005, rtol=1e-7)
-    np.testing.assert_allclose(
-        [patient["ratio_low"], patient["ratio_high"]], [0.3713736, 0.9774872], rtol=1e-6
-    )
+    np.testing.assert_allclose([patient["ratio_low"], patient["ratio_high"]], [0.3713736, 0.9774872], rtol=1e-6)
 
 
 def test_an_excluded_patient_keeps_its_ratio():
@@ -104,9 +102,7 @@ def test_an_excluded_patient_keeps_its_ratio():
 @settings(max_examples=60, deadline=None)
 def test_strictly_above_the_threshold_as_written(weak, strong, threshold):
     """Floats would fail at 0.7 and 0.1, which are no binary fractions: 7 of 10 is not above 0.7."""
-    patient = patient_of(
-        cells_of([1] * weak + [3] * strong + [0]), rules(min_ctcs=1, ratio_threshold=threshold)
-    )
+    patient = patient_of(cells_of([1] * weak + [3] * strong + [0]), rules(min_ctcs=1, ratio_threshold=threshold))
     if weak + strong == 0:
         assert patient["group"] == "undefined"
     else:
@@ -228,9 +224,7 @@ def test_counts_add_up_and_time_is_short():
     rng = np.random.default_rng(3)
     patient = rng.integers(0, 10_000, 100_000)
     grade = rng.integers(0, 4, 100_000)
-    cells = pd.DataFrame(
-        {"patient_id": [f"P{p}" for p in patient], "image": "a", "kind": "ctc", "grade_auto": grade}
-    )
+    cells = pd.DataFrame({"patient_id": [f"P{p}" for p in patient], "image": "a", "kind": "ctc", "grade_auto": grade})
     start = time.perf_counter()
     table = summarise_patients(cells, rules(min_ctcs=1))
     assert time.perf_counter() - start < 3

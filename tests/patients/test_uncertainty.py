@@ -46,9 +46,7 @@ def test_posterior_against_the_integral_of_the_likelihood(successes, trials, thr
         return p ** (successes - 0.5) * (1 - p) ** (trials - successes - 0.5) / scale
 
     above, below = quad(density, threshold, 1)[0], quad(density, 0, threshold)[0]
-    np.testing.assert_allclose(
-        probability_above(successes, trials, threshold), above / (above + below), rtol=1e-7
-    )
+    np.testing.assert_allclose(probability_above(successes, trials, threshold), above / (above + below), rtol=1e-7)
 
 
 @given(st.integers(1, 500), st.data())
@@ -69,9 +67,7 @@ def test_no_trial_gives_nothing():
     assert jeffreys_interval([], [])[0].shape == (0,)
 
 
-@pytest.mark.parametrize(
-    ("successes", "trials"), [(6, 5), (-1, 5), (1.5, 5), (np.nan, 5), (1, np.inf), (0, -1)]
-)
+@pytest.mark.parametrize(("successes", "trials"), [(6, 5), (-1, 5), (1.5, 5), (np.nan, 5), (1, np.inf), (0, -1)])
 def test_counts_that_make_no_sense(successes, trials):
     with pytest.raises(Cher2Error, match="is no count"):
         jeffreys_interval(successes, trials)

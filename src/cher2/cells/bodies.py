@@ -52,8 +52,10 @@ def prepare_stain(signal: NDArray[np.float32], noise: float, pixel_size_um: floa
     sigma = max(0.5, SMOOTHING_UM / pixel_size_um)
     smooth = cv2.GaussianBlur(signal, (0, 0), sigma)
     smooth_noise = noise / max(1.0, 2 * np.sqrt(np.pi) * sigma)
-    present = max(ABOVE_NOISE * smooth_noise, EDGE_FRACTION * typical_half_height(smooth, smooth_noise))
-    return Stain(smooth, present)
+    # Specks all over a frame are its noise as much as the camera's.
+    clutter = 1.4826 * float(np.median(np.abs(smooth[::8, ::2] - np.median(smooth[::8, ::2]))))
+    lowest = ABOVE_NOISE * max(smooth_noise, clutter)
+    return Stain(smooth, max(lowest, EDGE_FRACTION * typical_half_height(smooth, smooth_noise)))
 
 
 def find_bodies(nuclei: NDArray[np.int32], ck: Stain, cd45: Stain, pixel_size_um: float) -> NDArray[np.int32]:
@@ -159,7 +161,8 @@ def _add_without_nucleus(bodies: NDArray[np.int32], count: int, ck: Stain, pixel
     margin = 2 * round(COLLAR_UM / pixel_size_um) + 1
     taken = cv2.dilate((bodies > 0).view(np.uint8), cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (margin, margin)))
     free = ((ck.smooth > ck.present) & (taken == 0)).view(np.uint8)
-    side = max(3, round(2.0 / pixel_size_um))
+    # Nothing narrower than a small cell is left: specks, chains of specks, fibres.
+    side = 2 * round((MIN_BARE_DIAMETER_UM / pixel_size_um - 1) / 2) + 1
     free = cv2.morphologyEx(free, cv2.MORPH_OPEN, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (side, side)))
     regions, numbered, boxes, _ = cv2.connectedComponentsWithStats(free, connectivity=4)
     min_area = np.pi * (MIN_BARE_DIAMETER_UM / 2 / pixel_size_um) ** 2

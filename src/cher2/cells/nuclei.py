@@ -192,9 +192,7 @@ def _fall_apart(part: _Part, relief: Signal, level: float, rise: _Rise) -> list[
     return done
 
 
-def _first_split(
-    mask: Mask, relief: Signal, level: float, rise: _Rise
-) -> tuple[NDArray[np.int32] | None, float]:
+def _first_split(mask: Mask, relief: Signal, level: float, rise: _Rise) -> tuple[NDArray[np.int32] | None, float]:
     """Raise the threshold until at least two parts stand apart and rise well above it; label them."""
     highest = float(relief[mask].max())
     while level * rise.depth < highest:
@@ -202,7 +200,7 @@ def _first_split(
         count, numbered, boxes, _ = cv2.connectedComponentsWithStats(above, connectivity=4)
         if count > 2:
             large = np.flatnonzero(boxes[1:, cv2.CC_STAT_AREA] >= rise.min_area) + 1
-            peaks = [_peak(relief, numbered, boxes[number], number) for number in large] if len(large) > 1 else []
+            peaks = [_peak(relief, numbered, boxes[number], int(number)) for number in large] if len(large) > 1 else []
             kept = [number for number, peak in zip(large, peaks, strict=False) if peak > level * rise.depth]
             if len(kept) > 1:
                 renumber = np.zeros(count, np.int32)
@@ -272,7 +270,8 @@ def _gain(one: _Part, other: _Part, pixel_size_um: float) -> float:
 
 
 def _centre(part: _Part) -> NDArray[np.float64]:
-    return np.array([part.top, part.left]) + np.argwhere(part.mask).mean(axis=0)
+    centre: NDArray[np.float64] = np.array([part.top, part.left]) + np.argwhere(part.mask).mean(axis=0)
+    return centre
 
 
 def _contact(one: _Part, other: _Part) -> float:

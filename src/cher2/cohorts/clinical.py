@@ -139,8 +139,7 @@ def _site_value(value: object) -> int | None:
 def _refuse_no_site(patients: NDArray[np.object_]) -> None:
     if len(patients):
         raise ClinicalTableError(
-            f"{len(patients)} patient{'s have' if len(patients) > 1 else ' has'} no metastatic site: "
-            f"{_some(patients)}",
+            f"{len(patients)} patient{'s have' if len(patients) > 1 else ' has'} no metastatic site: {_some(patients)}",
             remedy='Leave sites that were not assessed empty, or set cohort.no_site = "oligometastatic"',
         )
 

@@ -213,14 +213,10 @@ def _notes_on_patients(
             notes.append(f"there is no cHER2 {group} patient to compare")
     without_row = grouped.index[~grouped.index.isin(checked.index)]
     if len(without_row):
-        notes.append(
-            f"{_many(len(without_row))} left out: no row in the clinical table ({_some(without_row)})"
-        )
+        notes.append(f"{_many(len(without_row))} left out: no row in the clinical table ({_some(without_row)})")
     without_cells = checked.index[~checked.index.isin(groups.index)]
     if len(without_cells):
-        notes.append(
-            f"{_many(len(without_cells))} of the clinical table without images ({_some(without_cells)})"
-        )
+        notes.append(f"{_many(len(without_cells))} of the clinical table without images ({_some(without_cells)})")
     absent = [site.column for site in rules.sites if site.column not in clinical]
     if absent:
         notes.append(f"not in the clinical table, so not assessed in any patient: {', '.join(absent)}")

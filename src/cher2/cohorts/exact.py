@@ -114,9 +114,7 @@ def _checked(a: int, b: int, c: int, d: int) -> tuple[tuple[int, int], tuple[int
     except TypeError:
         counts = [-1]
     if min(counts) < 0:
-        raise CohortError(
-            f"the counts are {a}, {b}, {c}, {d}", remedy="Give four whole numbers that are not negative"
-        )
+        raise CohortError(f"the counts are {a}, {b}, {c}, {d}", remedy="Give four whole numbers that are not negative")
     return (counts[0], counts[1]), (counts[2], counts[3])
 
 
@@ -160,9 +158,7 @@ class _Conditional:
 
     def two_sided_p(self) -> float:
         no_more_probable = self.log_weights <= self.log_weights[self.at] + _TIE
-        return min(
-            1.0, float(np.exp(_log_sum(self.log_weights[no_more_probable]) - _log_sum(self.log_weights)))
-        )
+        return min(1.0, float(np.exp(_log_sum(self.log_weights[no_more_probable]) - _log_sum(self.log_weights))))
 
     def odds_ratio(self) -> float:
         """Return the odds ratio at which the expected count is the observed one."""
@@ -176,13 +172,9 @@ class _Conditional:
         """Return the odds ratios at which the observed count is just at the upper and at the lower tail."""
         low, high = 0.0, float("inf")
         if self.at > 0:
-            low = float(
-                np.exp(_root(lambda log_or: self._log_tail(log_or, upper=True) - np.log(tail), self.start))
-            )
+            low = float(np.exp(_root(lambda log_or: self._log_tail(log_or, upper=True) - np.log(tail), self.start)))
         if self.at < len(self.support) - 1:
-            high = float(
-                np.exp(_root(lambda log_or: np.log(tail) - self._log_tail(log_or, upper=False), self.start))
-            )
+            high = float(np.exp(_root(lambda log_or: np.log(tail) - self._log_tail(log_or, upper=False), self.start)))
         return low, high
 
     def _mean(self, log_or: float) -> float:

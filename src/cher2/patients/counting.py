@@ -45,9 +45,7 @@ def count_grades(
     if "duplicate_of" in cells:
         counted &= text_values(cells["duplicate_of"]) == ""
     cell = patient[counted] * (_UNGRADED + 1) + _grades(cells)[counted]
-    return (
-        np.bincount(cell, minlength=n_patients * (_UNGRADED + 1)).reshape(-1, _UNGRADED + 1).astype(np.int64)
-    )
+    return np.bincount(cell, minlength=n_patients * (_UNGRADED + 1)).reshape(-1, _UNGRADED + 1).astype(np.int64)
 
 
 def _kinds(cells: pd.DataFrame) -> NDArray[np.object_]:
@@ -79,9 +77,7 @@ def _grade_column(cells: pd.DataFrame, name: str) -> NDArray[np.int64]:
     known = {**{str(grade): grade for grade in GRADES}, **{f"{grade}.0": grade for grade in GRADES}}
     known[""] = _UNGRADED
     # An empty grade has the code -1, which is the last of the numbers.
-    numbers = np.array(
-        [*(known.get(str(value).strip(), -1) for value in distinct), _UNGRADED], dtype=np.int64
-    )
+    numbers = np.array([*(known.get(str(value).strip(), -1) for value in distinct), _UNGRADED], dtype=np.int64)
     grades = numbers[codes]
     if (grades < 0).any():
         at = int(np.argmax(grades < 0))

@@ -34,9 +34,7 @@ class DrawChoice:
     notes: dict[int, str]
 
 
-def number_draws(
-    patient: NDArray[np.intp], sample: NDArray[np.object_]
-) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+def number_draws(patient: NDArray[np.intp], sample: NDArray[np.object_]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
     """Give every draw a number, in the order in which they first appear.
 
     Parameters

@@ -111,9 +111,7 @@ def _match(cells: pd.DataFrame, images: pd.DataFrame | None) -> _Rows:
     )
     image_draw, cell_draw = draw[: len(images)], draw[len(images) :]
     listed = int(image_draw.max(initial=-1)) + 1
-    _refuse_strangers(
-        cell_draw >= listed, cell_names, "has cells of a draw that is not in the list of images"
-    )
+    _refuse_strangers(cell_draw >= listed, cell_names, "has cells of a draw that is not in the list of images")
     dates: dict[int, str] = {}
     if "drawn_on" in images:
         dates = draw_dates(image_draw, text_values(images["drawn_on"]), owner, names)

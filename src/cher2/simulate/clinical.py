@@ -51,8 +51,7 @@ def clinical_table(settings: StudySettings, plans: list[Plan]) -> pd.DataFrame:
     # One beyond the last patient's streams.
     rng = np.random.default_rng([settings.seed, settings.patients + 1, 0])
     rows = [
-        {"patient_id": plan.patient_id, **_sites(group_of(plan.counts), rng), **_survival(plan, rng)}
-        for plan in plans
+        {"patient_id": plan.patient_id, **_sites(group_of(plan.counts), rng), **_survival(plan, rng)} for plan in plans
     ]
     return pd.DataFrame(rows).astype(dict.fromkeys(SITE_FREQUENCY, "Int64"))
 

@@ -66,9 +66,7 @@ def psf_sigma_um(channel: str) -> float:
     return 0.21 * EMISSION_UM[channel] / APERTURE
 
 
-def through_depth(
-    light: NDArray[np.float32], diameter_um: float, z_um: float, step_um: float
-) -> NDArray[np.float32]:
+def through_depth(light: NDArray[np.float32], diameter_um: float, z_um: float, step_um: float) -> NDArray[np.float32]:
     """Blur a cell's light (4, Y, X) for its own depth: a cell is thicker than the depth of field.
 
     A point z out of focus is a disc of radius z tan(asin NA), whose standard deviation is half its radius.
@@ -83,9 +81,7 @@ def through_depth(
         Distance of the grid's points.
     """
     sigma = depth_sigma_um(diameter_um, z_um) / step_um
-    return np.stack(
-        [cv2.GaussianBlur(plane, (0, 0), sigma, borderType=cv2.BORDER_CONSTANT) for plane in light]
-    )
+    return np.stack([cv2.GaussianBlur(plane, (0, 0), sigma, borderType=cv2.BORDER_CONSTANT) for plane in light])
 
 
 def depth_sigma_um(diameter_um: float, z_um: float) -> float:
@@ -95,9 +91,7 @@ def depth_sigma_um(diameter_um: float, z_um: float) -> float:
     return float(spread * np.hypot(FLATNESS * diameter_um / np.sqrt(20), z_um))
 
 
-def through_objective(
-    scene: NDArray[np.float32], pixel_size_um: float, defocus_px: float = 0.0
-) -> NDArray[np.float32]:
+def through_objective(scene: NDArray[np.float32], pixel_size_um: float, defocus_px: float = 0.0) -> NDArray[np.float32]:
     """Blur a scene by the objective and gather it in the camera's pixels.
 
     Parameters
@@ -174,9 +168,7 @@ def with_spill(light: NDArray[np.float32], spill: float) -> NDArray[np.float32]:
     return mixed
 
 
-def expose(
-    rng: np.random.Generator, expected: NDArray[np.float32], camera: Camera | None = None
-) -> NDArray[np.uint16]:
+def expose(rng: np.random.Generator, expected: NDArray[np.float32], camera: Camera | None = None) -> NDArray[np.uint16]:
     """Take a picture: shot noise, read noise, offset, rounding and saturation.
 
     Parameters

@@ -124,8 +124,7 @@ def _plan(settings: StudySettings, patient_id: str, profile: Profile, number: in
     grades = _grades(settings, profile, rng)
     frame_of = rng.integers(settings.frames_per_patient, size=len(grades))
     frames = tuple(
-        tuple(int(grade) for grade in grades[frame_of == frame])
-        for frame in range(settings.frames_per_patient)
+        tuple(int(grade) for grade in grades[frame_of == frame]) for frame in range(settings.frames_per_patient)
     )
     ck, cd45, her2 = (float(2**exponent) for exponent in settings.staining_drift * rng.uniform(-1, 1, 3))
     return Plan(patient_id, frames, Gains(ck=ck, cd45=cd45, her2=her2))

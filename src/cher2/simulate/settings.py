@@ -123,9 +123,7 @@ class StudySettings:
             There is no such scenario or setting, or a value makes no sense.
         """
         if scenario not in SCENARIOS:
-            raise StudyError(
-                f'there is no scenario "{scenario}"', remedy=f"Choose one of {', '.join(SCENARIOS)}"
-            )
+            raise StudyError(f'there is no scenario "{scenario}"', remedy=f"Choose one of {', '.join(SCENARIOS)}")
         known = [field.name for field in fields(cls)]
         for name in overrides:
             if name not in known:

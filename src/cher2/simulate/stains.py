@@ -152,9 +152,7 @@ def _leukocyte_lobes(diameter_um: float, rng: np.random.Generator) -> list[tuple
     return arc
 
 
-def _cytokeratin(
-    cell: Cell, body: Body, nucleus_area: Plane, rng: np.random.Generator, step_um: float
-) -> Plane:
+def _cytokeratin(cell: Cell, body: Body, nucleus_area: Plane, rng: np.random.Generator, step_um: float) -> Plane:
     """Return cytokeratin: a web of filaments, dense around the nucleus, thin above it, or droplets."""
     shape = body.coverage.shape
     if cell.kind == "leukocyte":
@@ -174,9 +172,7 @@ def _cytokeratin(
     return np.maximum(stain, 0)
 
 
-def _membrane(
-    body: Body, rng: np.random.Generator, step_um: float, share: float, diameter_um: float
-) -> Plane:
+def _membrane(body: Body, rng: np.random.Generator, step_um: float, share: float, diameter_um: float) -> Plane:
     """Return a stain of the membrane, patchy along it, `share` of its light; the rest fills the cell."""
     shape = body.coverage.shape
     patches = np.exp(0.35 * smooth_noise(rng, shape, 0.9 / step_um))

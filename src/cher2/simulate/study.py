@@ -73,22 +73,16 @@ def _write(folder: Path, settings: StudySettings, progress: Progress | None) -> 
     plans = plan_patients(settings)
     truth = _write_images(folder / "images", settings, plans, progress)
     truth.to_csv(folder / "truth_cells.csv", index=False, lineterminator="\n")
-    patient_table(plans).to_csv(
-        folder / "truth_patients.csv", index=False, lineterminator="\n", float_format="%.6g"
-    )
+    patient_table(plans).to_csv(folder / "truth_patients.csv", index=False, lineterminator="\n", float_format="%.6g")
     clinical_table(settings, plans).to_csv(folder / "clinical.csv", index=False, lineterminator="\n")
     protocol = Protocol(name=f"synthetic CellSearch CXC, HER2-PE (seed {settings.seed})")
     _write_text(folder / "protocol.toml", protocol.to_toml())
     _write_text(folder / "README.md", readme(settings))
 
 
-def _write_images(
-    folder: Path, settings: StudySettings, plans: list[Plan], progress: Progress | None
-) -> pd.DataFrame:
+def _write_images(folder: Path, settings: StudySettings, plans: list[Plan], progress: Progress | None) -> pd.DataFrame:
     """Write all frames, and return the truth of all cells."""
-    light = optics.illumination(
-        instrument_stream(settings), settings.frame_shape, settings.illumination_falloff
-    )
+    light = optics.illumination(instrument_stream(settings), settings.frame_shape, settings.illumination_falloff)
     width = max(2, len(str(settings.frames_per_patient)))
     total, done, truths = settings.patients * settings.frames_per_patient, 0, []
     for patient, plan in enumerate(plans):
@@ -116,9 +110,7 @@ def _write_images(
 def _named(truth: pd.DataFrame, patient_id: str, image: str) -> pd.DataFrame:
     """Return a frame's truth with the columns that say whose it is, rounded to what is worth printing."""
     rounded = truth.round({name: 3 for name, dtype in TRUTH_COLUMNS.items() if dtype == "float64"})
-    for place, (name, value) in enumerate(
-        [("patient_id", patient_id), ("sample_id", patient_id), ("image", image)]
-    ):
+    for place, (name, value) in enumerate([("patient_id", patient_id), ("sample_id", patient_id), ("image", image)]):
         rounded.insert(place, name, value)
     return rounded
 

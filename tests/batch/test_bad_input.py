@@ -323,13 +323,15 @@ def test_two_channels_of_a_name_are_told_apart_by_their_number(command, images, 
 
 @pytest.fixture
 def damaged_stack(images):
-    """Put a file of two frames among the images, the second of which is cut off."""
+    """Put a file of two frames among the images, the second of which cannot be decoded."""
     path = images / "P08" / "stack.ome.tif"
     pixels = pixels_of(images, "P08")
-    write_frame(path, np.stack([pixels, pixels]), axes="TCYX")
+    write_frame(path, np.stack([pixels, pixels]), axes="TCYX", compression="zlib")
     with tifffile.TiffFile(path) as file:
         offset = file.pages[4].dataoffsets[0]
-    path.write_bytes(path.read_bytes()[: offset + 1000])
+    data = bytearray(path.read_bytes())
+    data[offset : offset + 100] = bytes(100)
+    path.write_bytes(data)
     return path
 
 

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sysconfig
 import time
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -33,14 +34,19 @@ def many(scored, tmp_path_factory):
     return home
 
 
-def start(images, study):
-    """Start a run of two workers and return it after its first images."""
+@contextmanager
+def started(images, study):
+    """Start a run of two workers, give it out after its first images, and leave no process of it in the end."""
     words = [COMMAND, "run", images, "-o", study, "--workers", "2"]
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-    run = subprocess.Popen(words, **pipes, text=True, encoding="utf-8", start_new_session=True)
-    for _ in range(2):
-        assert run.stderr.readline().startswith("["), run.stderr.read()
-    return run
+    with subprocess.Popen(words, **pipes, text=True, encoding="utf-8", start_new_session=True) as run:
+        try:
+            first = [run.stderr.readline() for _ in range(2)]
+            assert all(line.startswith("[") for line in first), first
+            yield run
+        finally:
+            if run.poll() is None:
+                os.killpg(run.pid, signal.SIGKILL)
 
 
 def state_of(pid):
@@ -63,15 +69,22 @@ def children(pid):
     return [child for child in everybody if state_of(child)[1] == pid and is_alive(child)]
 
 
+def command_of(pid):
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes()
+    except OSError:
+        return b""
+
+
 def workers_of(run):
     """Return the run's worker processes."""
-    return [pid for pid in children(run.pid) if b"spawn_main" in Path(f"/proc/{pid}/cmdline").read_bytes()]
+    return [pid for pid in children(run.pid) if b"spawn_main" in command_of(pid)]
 
 
 def test_a_worker_that_is_killed_costs_nothing(many, tmp_path, results_of):
-    run = start(many / "images", tmp_path / "study")
-    os.kill(workers_of(run)[0], signal.SIGKILL)
-    out, err = run.communicate(timeout=90)
+    with started(many / "images", tmp_path / "study") as run:
+        os.kill(workers_of(run)[0], signal.SIGKILL)
+        out, err = run.communicate(timeout=90)
     assert run.returncode == 0, err
     assert "Traceback" not in out + err
     assert err.count("CTCs\n") == 8 * COPIES - 2
@@ -80,14 +93,14 @@ def test_a_worker_that_is_killed_costs_nothing(many, tmp_path, results_of):
 
 
 def test_ctrl_c_ends_the_run_and_its_workers_and_the_next_goes_on(many, tmp_path, results_of):
-    run = start(many / "images", tmp_path / "study")
-    family = [run.pid, *children(run.pid)]
-    assert len(workers_of(run)) == 2
-    began = time.monotonic()
-    # A terminal sends it to the whole group, workers included.
-    os.killpg(run.pid, signal.SIGINT)
-    out, err = run.communicate(timeout=60)
-    took = time.monotonic() - began
+    with started(many / "images", tmp_path / "study") as run:
+        family = [run.pid, *children(run.pid)]
+        assert len(workers_of(run)) == 2
+        began = time.monotonic()
+        # A terminal sends it to the whole group, workers included.
+        os.killpg(run.pid, signal.SIGINT)
+        out, err = run.communicate(timeout=60)
+        took = time.monotonic() - began
     assert run.returncode == 130
     assert "Traceback" not in out + err
     assert "Stopped. The same command goes on where it stopped." in err

@@ -27,8 +27,17 @@ COLLAR_UM = 1.5
 HALF_HEIGHT = 0.5
 """The body's edge, as part of the stain beside the nucleus."""
 
+CLOSING_UM = 3.0
+"""Gaps as wide as this are closed where cytokeratin is: it lies in filaments and droplets."""
+
+LOCAL_EDGE = 0.35
+"""A stain's edge, as part of the brightest nearby: below half, as cytokeratin is brighter on one side of a cell."""
+
 EDGE_FRACTION = 0.2
 """Part of the frame's typical half-height from which a stain is there at all."""
+
+
+Mask = NDArray[np.bool_]
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,7 +67,20 @@ def prepare_stain(signal: NDArray[np.float32], noise: float, pixel_size_um: floa
     return Stain(smooth, max(lowest, EDGE_FRACTION * typical_half_height(smooth, smooth_noise)))
 
 
-def find_bodies(nuclei: NDArray[np.int32], ck: Stain, cd45: Stain, pixel_size_um: float) -> NDArray[np.int32]:
+def where_present(stain: Stain, pixel_size_um: float) -> Mask:
+    """Return where (Y, X) a stain is there: not in the blurred edge of what is brighter nearby, gaps closed."""
+    side = 2 * round(REACH_UM / 2 / pixel_size_um) + 1
+    brightest = cv2.dilate(stain.smooth, np.ones((side, side), np.uint8))
+    present = (stain.smooth > np.maximum(stain.present, LOCAL_EDGE * brightest)).view(np.uint8)
+    width = 2 * round(CLOSING_UM / 2 / pixel_size_um) + 1
+    closed = cv2.morphologyEx(present, cv2.MORPH_CLOSE, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (width, width)))
+    mask: Mask = closed.view(np.bool_)
+    return mask
+
+
+def find_bodies(
+    nuclei: NDArray[np.int32], ck: Stain, cd45: Stain, epithelial: Mask, pixel_size_um: float
+) -> NDArray[np.int32]:
     """Label the cell bodies of a frame.
 
     Parameters
@@ -67,6 +89,8 @@ def find_bodies(nuclei: NDArray[np.int32], ck: Stain, cd45: Stain, pixel_size_um
         The nuclei, labelled 1 to n.
     ck, cd45 : Stain
         Cytokeratin and CD45.
+    epithelial : ndarray of bool, shape (Y, X)
+        Where cytokeratin is, as :func:`where_present` finds it.
     pixel_size_um : float
         Side of a pixel in micrometres.
 
@@ -77,8 +101,19 @@ def find_bodies(nuclei: NDArray[np.int32], ck: Stain, cd45: Stain, pixel_size_um
         without a nucleus.
     """
     count = int(nuclei.max())
-    bodies = _around_nuclei(nuclei, count, ck, cd45, pixel_size_um) if count else nuclei.copy()
-    return _add_without_nucleus(bodies, count, ck, pixel_size_um)
+    if count == 0:
+        return _add_without_nucleus(nuclei.copy(), 0, ck, pixel_size_um)
+    inside = np.flatnonzero(nuclei.ravel())
+    within = _mean_by_label(epithelial.ravel()[inside].astype(np.float32), nuclei.ravel()[inside], count)
+    is_epithelial = within >= 0.5
+    is_epithelial[0] = False
+    # Cytokeratin belongs to the nuclei that lie in it, CD45 to the others: neither takes from its neighbour.
+    bodies = nuclei.copy()
+    for stain, chosen in ((cd45, ~is_epithelial), (ck, is_epithelial)):
+        chosen[0] = False
+        reach = _reach(np.where(chosen[nuclei], nuclei, 0), count, stain, pixel_size_um)
+        bodies = np.where((reach > 0) & (nuclei == 0), reach, bodies)
+    return _add_without_nucleus(_joined_to_nucleus(bodies, nuclei), count, ck, pixel_size_um)
 
 
 def nearest_label(labels: NDArray[np.int32]) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
@@ -91,30 +126,20 @@ def nearest_label(labels: NDArray[np.int32]) -> tuple[NDArray[np.int32], NDArray
     return owner[source], distance
 
 
-def _around_nuclei(
-    nuclei: NDArray[np.int32], count: int, ck: Stain, cd45: Stain, pixel_size_um: float
-) -> NDArray[np.int32]:
+def _reach(nuclei: NDArray[np.int32], count: int, stain: Stain, pixel_size_um: float) -> NDArray[np.int32]:
+    """Return how far the bodies of some nuclei reach in one stain, as a label image (Y, X)."""
+    bodies = np.zeros_like(nuclei)
+    if not nuclei.any():
+        return bodies
     owner, distance = nearest_label(nuclei)
-    near = distance <= REACH_UM / pixel_size_um
-    pixels = np.flatnonzero(near.ravel())
-    owners = owner.ravel()[pixels]
-    away = distance.ravel()[pixels]
+    pixels = np.flatnonzero((distance <= REACH_UM / pixel_size_um).ravel())
+    owners, away, values = owner.ravel()[pixels], distance.ravel()[pixels], stain.smooth.ravel()[pixels]
     collar = away <= COLLAR_UM / pixel_size_um
-    strength, edge = np.zeros((2, count + 1)), np.full((2, count + 1), np.inf)
-    for row, stain in enumerate((ck, cd45)):
-        values = stain.smooth.ravel()[pixels]
-        ground = collar if row == 0 else collar & (away > 0)
-        level = _mean_by_label(values[ground], owners[ground], count)
-        strength[row] = level / stain.present
-        edge[row] = np.where(level > stain.present, np.maximum(HALF_HEIGHT * level, stain.present), np.inf)
-    # One stain outlines a cell: the one that stands out more; so a CTC takes no bite of its neighbour's ring.
-    use_ck = strength[0] >= strength[1]
-    above_ck = use_ck[owners] & (ck.smooth.ravel()[pixels] > edge[0][owners])
-    above_cd45 = ~use_ck[owners] & (cd45.smooth.ravel()[pixels] > edge[1][owners])
-    inside = pixels[above_ck | above_cd45 | (away == 0)]
-    bodies = np.zeros(nuclei.size, np.int32)
-    bodies[inside] = owner.ravel()[inside]
-    return _joined_to_nucleus(bodies.reshape(nuclei.shape), nuclei)
+    level = _mean_by_label(values[collar], owners[collar], count)
+    edge = np.where(level > stain.present, np.maximum(HALF_HEIGHT * level, stain.present), np.inf)
+    above = values > edge[owners]
+    bodies.ravel()[pixels[above]] = owners[above]
+    return bodies
 
 
 def _mean_by_label(values: NDArray[np.float32], labels: NDArray[np.int32], count: int) -> NDArray[np.float64]:

@@ -20,7 +20,7 @@ from skimage.segmentation import watershed
 SMOOTHING_UM = 0.7
 """Sigma of the blur before any threshold: about the microscope's own."""
 
-MIN_DIAMETER_UM = 4.5
+MIN_DIAMETER_UM = 3.2
 """What is smaller is a speck or a fragment."""
 
 ABOVE_NOISE = 5.0
@@ -44,11 +44,14 @@ CONVEX = 0.97
 NEAREST_UM = 5.0
 """Centres of two nuclei are not nearer than this: nearer parts are lobes of one."""
 
-LOBED = 0.8
-"""Solidity that lobes of one nucleus have together."""
+LOBED, LOBED_AREA_UM2 = 0.8, 55.0
+"""Solidity that lobes of one nucleus have together, and the area of the largest lobed nucleus."""
 
 NECK = 0.75
 """Length of the contact of two parts, over the smaller's diameter, from which they are one nucleus."""
+
+ALIKE = 0.7
+"""Ratio of two parts' brightness below which they are two nuclei, however broad their contact."""
 
 OUTLINE = 0.5
 """The outline lies at this part of a nucleus's own brightness: blur leaves a true edge at half height."""
@@ -82,6 +85,7 @@ class _Frame:
     lowest: float
     min_area: float
     pixel_size_um: float
+    epithelial: Mask | None
 
 
 @dataclass(frozen=True)
@@ -93,7 +97,9 @@ class _Rise:
     min_area: float
 
 
-def find_nuclei(signal: Signal, noise: float, pixel_size_um: float) -> NDArray[np.int32]:
+def find_nuclei(
+    signal: Signal, noise: float, pixel_size_um: float, epithelial: Mask | None = None
+) -> NDArray[np.int32]:
     """Label the nuclei of a frame.
 
     Parameters
@@ -104,6 +110,9 @@ def find_nuclei(signal: Signal, noise: float, pixel_size_um: float) -> NDArray[n
         Standard deviation of a background pixel.
     pixel_size_um : float
         Side of a pixel in micrometres.
+    epithelial : ndarray of bool, shape (Y, X), optional
+        Where cytokeratin is: a nucleus lies within it or outside, so that a dim nucleus of a CTC is not taken
+        for the edge of the bright leukocyte that leans on it.
 
     Returns
     -------
@@ -114,14 +123,17 @@ def find_nuclei(signal: Signal, noise: float, pixel_size_um: float) -> NDArray[n
     smooth = cv2.GaussianBlur(signal, (0, 0), sigma)
     smooth_noise = noise / max(1.0, 2 * np.sqrt(np.pi) * sigma)
     lowest = max(ABOVE_NOISE * smooth_noise, EDGE_FRACTION * typical_half_height(smooth, smooth_noise))
-    frame = _Frame(smooth, lowest, np.pi * (MIN_DIAMETER_UM / 2 / pixel_size_um) ** 2, pixel_size_um)
+    frame = _Frame(smooth, lowest, np.pi * (MIN_DIAMETER_UM / 2 / pixel_size_um) ** 2, pixel_size_um, epithelial)
     whole = _Part(0, 0, smooth > lowest)
     labels = np.zeros(signal.shape, np.int32)
     count = 0
     for region in _pieces(whole, frame.min_area):
         for nucleus in _nuclei_of_region(region, frame):
-            count += 1
-            nucleus.of(labels)[nucleus.mask] = count
+            window = nucleus.of(labels)
+            free = nucleus.mask & (window == 0)
+            if np.count_nonzero(free) >= frame.min_area / 2:
+                count += 1
+                window[free] = count
     return labels
 
 
@@ -151,21 +163,36 @@ def solidity(mask: Mask) -> float:
 
 
 def _nuclei_of_region(region: _Part, frame: _Frame) -> list[_Part]:
+    rise = _Rise(BRIGHTNESS_STEP, BRIGHTNESS_DEPTH, frame.min_area / 2)
     parts = []
-    by_brightness = _Rise(BRIGHTNESS_STEP, BRIGHTNESS_DEPTH, frame.min_area / 2)
-    by_distance = _Rise(DISTANCE_STEP, DISTANCE_DEPTH, 1.0)
-    for bright in _fall_apart(region, region.of(frame.smooth), frame.lowest, by_brightness):
-        outlined = _at_half_height(bright, frame)
-        if outlined is None:
-            continue
-        if solidity(outlined.mask) >= CONVEX:
-            parts.append(outlined)
-            continue
-        distance = cv2.distanceTransform(np.pad(outlined.mask, 1).view(np.uint8), cv2.DIST_L2, 5)[1:-1, 1:-1]
-        relief = cv2.GaussianBlur(distance, (0, 0), max(0.7, SMOOTHING_UM / frame.pixel_size_um))
-        parts += _fall_apart(outlined, relief, max(1.0, SMALLEST_PEAK * float(relief.max())), by_distance)
-    joined = _join(parts, frame.pixel_size_um) if len(parts) > 1 else parts
+    for side in _by_cytokeratin(region, frame):
+        for bright in _fall_apart(side, side.of(frame.smooth), frame.lowest, rise):
+            outlined = _at_half_height(bright, frame)
+            parts += _by_distance(outlined, frame) if outlined is not None else []
+    joined = _join(parts, frame) if len(parts) > 1 else parts
     return [_filled(part, np.inf) for part in joined if np.count_nonzero(part.mask) >= frame.min_area]
+
+
+def _by_distance(part: _Part, frame: _Frame) -> list[_Part]:
+    """Divide a part at its necks, where it is not convex."""
+    if solidity(part.mask) >= CONVEX:
+        return [part]
+    distance = cv2.distanceTransform(np.pad(part.mask, 1).view(np.uint8), cv2.DIST_L2, 5)[1:-1, 1:-1]
+    relief = cv2.GaussianBlur(distance, (0, 0), max(0.7, SMOOTHING_UM / frame.pixel_size_um))
+    lowest = max(1.0, SMALLEST_PEAK * float(relief.max()))
+    return _fall_apart(part, relief, lowest, _Rise(DISTANCE_STEP, DISTANCE_DEPTH, 1.0))
+
+
+def _by_cytokeratin(region: _Part, frame: _Frame) -> list[_Part]:
+    """Divide a region into what lies within cytokeratin and what does not."""
+    if frame.epithelial is None or solidity(region.mask) >= CONVEX:
+        return [region]
+    within = region.mask & region.of(frame.epithelial)
+    if not within.any() or np.array_equal(within, region.mask):
+        return [region]
+    sides = (within, region.mask & ~within)
+    pieces = [_pieces(_Part(region.top, region.left, side), frame.min_area / 2) for side in sides]
+    return [piece for side in pieces for piece in side] or [region]
 
 
 def _pieces(part: _Part, min_area: float) -> Iterator[_Part]:
@@ -240,32 +267,35 @@ def _filled(part: _Part, largest: float) -> _Part:
     return _Part(part.top, part.left, part.mask | hole[numbered][1:-1, 1:-1])
 
 
-def _join(parts: list[_Part], pixel_size_um: float) -> list[_Part]:
+def _join(parts: list[_Part], frame: _Frame) -> list[_Part]:
     """Join touching parts that are one nucleus, the surest first."""
     alive = dict(enumerate(parts))
     gains = {
-        (i, j): gain for i in alive for j in alive if i < j and (gain := _gain(alive[i], alive[j], pixel_size_um)) >= 0
+        (i, j): gain for i in alive for j in alive if i < j and (gain := _gain(alive[i], alive[j], frame)) >= 0
     }
     while gains:
         i, j = max(gains, key=lambda pair: gains[pair])
         alive[i] = _union(alive[i], alive.pop(j))
         gains = {pair: gain for pair, gain in gains.items() if i not in pair and j not in pair}
         for k in alive:
-            if k != i and (gain := _gain(alive[i], alive[k], pixel_size_um)) >= 0:
+            if k != i and (gain := _gain(alive[i], alive[k], frame)) >= 0:
                 gains[min(i, k), max(i, k)] = gain
     return list(alive.values())
 
 
-def _gain(one: _Part, other: _Part, pixel_size_um: float) -> float:
+def _gain(one: _Part, other: _Part, frame: _Frame) -> float:
     """Return how sure it is that two parts are one nucleus; below 0 they are two."""
     contact = _contact(one, other)
     if contact == 0:
         return -1.0
     smaller = min(np.count_nonzero(part.mask) for part in (one, other))
-    gain = contact / float(np.sqrt(4 * smaller / np.pi)) - NECK
-    apart = pixel_size_um * float(np.hypot(*(_centre(one) - _centre(other))))
-    if apart < NEAREST_UM and solidity(_union(one, other).mask) >= LOBED:
-        return max(gain, 0.0) + (NEAREST_UM - apart) / NEAREST_UM
+    dimmer, brighter = sorted(float(np.median(part.of(frame.smooth)[part.mask])) for part in (one, other))
+    gain = contact / float(np.sqrt(4 * smaller / np.pi)) - NECK if dimmer >= ALIKE * brighter else -1.0
+    apart = frame.pixel_size_um * float(np.hypot(*(_centre(one) - _centre(other))))
+    if apart < NEAREST_UM:
+        union = _union(one, other).mask
+        lobed = np.count_nonzero(union) * frame.pixel_size_um**2 <= LOBED_AREA_UM2 and solidity(union) >= LOBED
+        return max(gain, 0.0) + (NEAREST_UM - apart) / NEAREST_UM if lobed else gain
     return gain
 
 
@@ -281,6 +311,9 @@ def _contact(one: _Part, other: _Part) -> float:
     if apart_rows > 1 or apart_columns > 1:
         return 0.0
     _, first, second = _in_common(one, other)
+    touching = np.count_nonzero(cv2.dilate(first.view(np.uint8), _AROUND).view(np.bool_) & second)
+    if touching:
+        return float(touching)
     near = cv2.dilate(first.view(np.uint8), _AROUND, iterations=2).view(np.bool_)
     return np.count_nonzero(near & second) / 2
 

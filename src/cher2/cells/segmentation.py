@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cher2.cells.background import Background, estimate_background
-from cher2.cells.bodies import find_bodies, prepare_stain
+from cher2.cells.bodies import find_bodies, prepare_stain, where_present
 from cher2.cells.compensation import compensate, compensated_noise
 from cher2.cells.nuclei import find_nuclei
 from cher2.protocol import ROLES, Role
@@ -74,9 +74,10 @@ def segment(
         signals = compensate(signals, compensation)
         noise = compensated_noise({role: backgrounds[role].noise for role in ROLES}, compensation)
         backgrounds = {role: replace(backgrounds[role], noise=noise[role]) for role in ROLES}
-    nuclei = find_nuclei(signals["dapi"], backgrounds["dapi"].noise, pixel_size_um)
     ck, cd45 = (prepare_stain(signals[role], backgrounds[role].noise, pixel_size_um) for role in ("ck", "cd45"))
-    labels = find_bodies(nuclei, ck, cd45, pixel_size_um)
+    epithelial = where_present(ck, pixel_size_um)
+    nuclei = find_nuclei(signals["dapi"], backgrounds["dapi"].noise, pixel_size_um, epithelial)
+    labels = find_bodies(nuclei, ck, cd45, epithelial, pixel_size_um)
     return Segmentation(labels, nuclei, signals, backgrounds)
 
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import socket
 import time
 from collections import deque
+from contextlib import contextmanager, suppress
 
 import cv2
 import pytest
@@ -31,6 +33,16 @@ def test_here_tasks_run_in_order_and_more_may_join():
     assert seen == [(pow, 8), (max, 5), (min, 1)]
 
 
+@contextmanager
+def another_user_of_port(number):
+    """Occupy the port of Dask's dashboard, as a second run on the same machine might; it may be taken already."""
+    with socket.socket() as listener:
+        with suppress(OSError):
+            listener.bind(("127.0.0.1", number))
+            listener.listen()
+        yield
+
+
 def test_a_task_that_kills_its_worker_answers_for_itself_alone():
     # Real worker processes: os._exit ends one as the system does when memory runs out. What waited on the same
     # worker dies with it, again and again, and must come back all the same.
@@ -38,7 +50,7 @@ def test_a_task_that_kills_its_worker_answers_for_itself_alone():
     killers = [Task(os._exit, (code,)) for code in (7, 8, 9)]
     tasks = deque(task for trio in (naps[:3], killers[:1], naps[3:6], killers[1:], naps[6:]) for task in trio)
     results = {}
-    with open_engine(2) as run:
+    with another_user_of_port(8787), open_engine(2) as run:
         for task, result in run(tasks):
             results[task.function, task.arguments] = result
             if task is killers[-1]:

@@ -222,14 +222,18 @@ def test_a_folder_named_from_where_one_stands(images, tmp_path, monkeypatch, res
 
 def test_a_cluster_that_is_there_is_used(images, tmp_path, results_of):
     run_study(images, tmp_path / "study", workers=1)
-    cluster = LocalCluster(n_workers=1, threads_per_worker=2, processes=False, protocol="tcp", dashboard_address=None)
+    cluster = LocalCluster(
+        n_workers=1, threads_per_worker=2, processes=False, protocol="tcp", dashboard_address="127.0.0.1:0"
+    )
     with cluster:
         run_study(images, tmp_path / "other", scheduler=cluster.scheduler_address)
     assert results_of(tmp_path / "other") == results_of(tmp_path / "study")
 
 
 def test_a_cluster_that_goes_leaves_what_is_done(images, tmp_path):
-    cluster = LocalCluster(n_workers=1, threads_per_worker=1, processes=False, protocol="tcp", dashboard_address=None)
+    cluster = LocalCluster(
+        n_workers=1, threads_per_worker=1, processes=False, protocol="tcp", dashboard_address="127.0.0.1:0"
+    )
 
     def close(state):
         if state.done == 1:

@@ -1,5 +1,7 @@
 import os
+import sys
 import time
+from pathlib import Path
 
 import pytest
 
@@ -160,3 +162,11 @@ def test_five_thousand_files_are_listed_within_half_a_second(tmp_path):
     assert len(find_image_files(tmp_path, Protocol.from_dict({}))) == 5_000
     # 100,000 files in 5 s is what is wanted; a twentieth of them is what a test may cost.
     assert time.perf_counter() - start < 0.5
+
+
+@pytest.mark.skipif(os.name == "nt" or sys.platform == "darwin", reason="only Linux has such names")
+def test_a_name_that_is_no_utf8_is_written_with_escapes_and_can_be_opened(tmp_path):
+    Path(os.fsdecode(os.fsencode(tmp_path) + b"/fr\xffme.tif")).write_bytes(b"II*\0")
+    (file,) = find_image_files(tmp_path, Protocol())
+    assert file.name == r"fr\xffme.tif"
+    assert file.paths[0].read_bytes() == b"II*\0"

@@ -179,7 +179,8 @@ def test_no_cell_at_all(cells, images):
     assert len(table) == 0
     full = summarise_patients(cells_of([3] * 5))
     assert table.dtypes.equals(full.dtypes)
-    assert table.dtypes.astype(str).to_dict() == {c.name: c.dtype.replace("str", "object") for c in COLUMNS}
+    text = str(pd.Series(["a"]).dtype)  # pandas 2: object; pandas 3: str
+    assert table.dtypes.astype(str).to_dict() == {c.name: c.dtype.replace("str", text) for c in COLUMNS}
 
 
 def test_identifiers_of_any_type_are_one_patient():

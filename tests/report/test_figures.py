@@ -114,7 +114,7 @@ HOSTILE = [
     r"$\frac{$",
     "a&b\"'",
     "line\nbreak\x00\x1b",
-    "\udc80",
+    "\x80",
     "患者",
     "",
 ]

@@ -167,7 +167,7 @@ HOSTILE = [
     "</style></title><b>",
     "{{ 7 * 7 }}",
     r"$\frac{$",
-    "nul\x00 escape\x1b undecodable\udc80",
+    "nul\x00 escape\x1b control\x80",
 ]
 
 
@@ -178,7 +178,7 @@ def test_hostile_values_do_no_harm_wherever_they_stand(make_content, page, patie
     thumbnail = examples[0][0].thumbnail
     hostile = make_content(
         title=value,
-        protocol=Protocol(name=value.replace("\udc80", "?"), channels={"her2": value.replace("\udc80", "?")}),
+        protocol=Protocol(name=value, channels={"her2": value}),
         patients=patients.assign(patient_id=[value, *patients["patient_id"][1:]], reason=value),
         comparison=type(comparison)(
             comparison.table, comparison.high, comparison.low, (value,), dict.fromkeys(comparison.titles, value)

@@ -65,7 +65,7 @@ def test_more_cells_than_a_frame_holds_are_refused():
 
 
 def test_an_unknown_scenario_or_setting_is_refused_with_the_known_ones():
-    with pytest.raises(StudyError, match="standard, crowded, hard, drift"):
+    with pytest.raises(StudyError, match="standard, sample, crowded, hard, drift"):
         StudySettings.for_scenario("easy")
     with pytest.raises(StudyError, match="leukocytes_per_frame"):
         StudySettings.for_scenario("standard", leucocytes=3)

@@ -121,7 +121,12 @@ def _dask_client(workers: int, scheduler: str | None) -> Iterator[Any]:
             return
         with _deaf_to_interrupts():
             cluster = LocalCluster(
-                n_workers=workers, threads_per_worker=1, dashboard_address=None, silence_logs=logging.CRITICAL
+                n_workers=workers,
+                threads_per_worker=1,
+                # Even without a dashboard the scheduler serves HTTP: at the fixed port 8787 a second run would warn.
+                dashboard_address="127.0.0.1:0",
+                scheduler_kwargs={"dashboard": False},
+                silence_logs=logging.CRITICAL,
             )
         with cluster, Client(cluster, set_as_default=False) as client:
             yield client

@@ -78,7 +78,7 @@ def find_image_files(folder: Path, protocol: Protocol) -> list[ImageFile]:
         images = _channel_sets(folder, paths, protocol)
     else:
         chosen = (path for path in paths if path.lower().endswith(IMAGE_SUFFIXES))
-        images = [ImageFile(path, (folder / path,)) for path in chosen]
+        images = [ImageFile(_printable(path), (folder / path,)) for path in chosen]
     if not images:
         raise _none_found(folder, paths, pattern)
     return sorted(images, key=lambda image: natural_key(image.name))
@@ -112,6 +112,11 @@ def channel_files(path: Path, protocol: Protocol) -> ImageFile:
         raise ImageError("no file fits", where=str(path), remedy="Look for a misspelling in the path")
     frame = (before + after).partition(".")[0].strip("_-. ") or path.parent.name
     return _image_set(frame, found.items(), protocol)
+
+
+def _printable(name: str) -> str:
+    """Return a name that tables can hold: bytes that are no UTF-8, as Linux allows them, are written as \\xff."""
+    return name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
 
 
 def _names(folder: Path) -> list[str]:
@@ -173,7 +178,7 @@ def _image_set(name: str, files: Iterable[tuple[str, Path]], protocol: Protocol)
     if len(wanted) == len(ROLES):
         folded = {name.casefold() for name in wanted}
         ordered = [file for file in ordered if file[0].casefold() in folded] or ordered
-    return ImageFile(name, tuple(path for _, path in ordered), tuple(channel for channel, _ in ordered))
+    return ImageFile(_printable(name), tuple(path for _, path in ordered), tuple(channel for channel, _ in ordered))
 
 
 def role_names(protocol: Protocol) -> tuple[str, ...]:

@@ -248,7 +248,8 @@ def _at_half_height(part: _Part, frame: _Frame) -> _Part | None:
     """Return the largest piece above half of the part's own brightness, its small holes filled."""
     window = part.of(frame.smooth)
     inside = window[part.mask]
-    core = inside[inside > 0.5 * np.percentile(inside, 90)]
+    # The upper quartile, not the peak: a rim of a bright neighbour must not pass for the nucleus.
+    core = inside[inside > 0.5 * np.percentile(inside, 75)]
     level = max(frame.lowest, OUTLINE * float(np.median(core)))
     pieces = _pieces(_Part(part.top, part.left, part.mask & (window > level)), frame.min_area / 4)
     largest = max(pieces, key=lambda piece: np.count_nonzero(piece.mask), default=None)
@@ -270,9 +271,7 @@ def _filled(part: _Part, largest: float) -> _Part:
 def _join(parts: list[_Part], frame: _Frame) -> list[_Part]:
     """Join touching parts that are one nucleus, the surest first."""
     alive = dict(enumerate(parts))
-    gains = {
-        (i, j): gain for i in alive for j in alive if i < j and (gain := _gain(alive[i], alive[j], frame)) >= 0
-    }
+    gains = {(i, j): gain for i in alive for j in alive if i < j and (gain := _gain(alive[i], alive[j], frame)) >= 0}
     while gains:
         i, j = max(gains, key=lambda pair: gains[pair])
         alive[i] = _union(alive[i], alive.pop(j))

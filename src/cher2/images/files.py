@@ -115,7 +115,7 @@ def channel_files(path: Path, protocol: Protocol) -> ImageFile:
 
 
 def _printable(name: str) -> str:
-    """Return a name that tables can hold: bytes that are no UTF-8, as Linux allows them, are written as \\xff."""
+    r"""Return a name that tables can hold: bytes that are no UTF-8, as Linux allows them, are written as \xff."""
     return name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
 
 

@@ -20,8 +20,16 @@ Values = NDArray[np.float64]
 ENOUGH = 8
 """Cells that make a population: fewer have no median and spread worth a gate."""
 
-LOW_TAIL, HIGH_TAIL = 3.0, 4.0
-"""Robust standard deviations, of logarithms, from a lone population to its gate."""
+CONTROL = 20
+"""Leukocytes from which they alone give the gates, as the sample's internal control."""
+
+CK_TAIL, CD45_TAIL = 2.5, 3.0
+"""Robust standard deviations, of logarithms, from the leukocytes' median up to CK+ and down to CD45-.
+
+CK+ begins low: what tells a CTC with dim cytokeratin from a leukocyte is CD45."""
+
+LONE_LOW, LONE_HIGH = 3.0, 4.0
+"""The same from epithelial cells that have no leukocytes beside them: down to CK+, up to CD45-."""
 
 NUCLEAR_FRACTION = 0.25
 """DAPI+ begins at this part of the cells' median DAPI: below lie ghosts and out-of-focus light."""
@@ -52,8 +60,9 @@ def find_gates(objects: pd.DataFrame, settings: Identify) -> Gates:
     """Find the gates of a sample: the protocol's numbers, and the sample's own where it says "auto".
 
     Nucleated objects are taken for epithelial cells where CK exceeds CD45 and for leukocytes where not. The
-    gate of each stain lies between the two populations, at equal distance from both in their robust standard
-    deviations (of logarithms); where one of them is missing, at the tail of the other.
+    gates lie at the tails of the leukocytes: they are the sample's internal control, however many CTCs there
+    are. With few leukocytes, a gate lies between the two populations, at equal distance from both in their
+    robust standard deviations (of logarithms); with none, at the tail of the epithelial cells.
 
     Parameters
     ----------
@@ -73,8 +82,11 @@ def find_gates(objects: pd.DataFrame, settings: Identify) -> Gates:
     bright = cells[dapi >= dapi_min]
     ck, cd45 = (np.maximum(bright[f"{role}_median"].to_numpy(float), faint) for role in ("ck", "cd45"))
     epithelial = ck > cd45
-    ck_min = _given(settings.ck_min, _between(ck[~epithelial], ck[epithelial], faint))
-    cd45_max = _given(settings.cd45_max, _between(cd45[epithelial], cd45[~epithelial], faint))
+    if np.sum(~epithelial) >= CONTROL:
+        found = _tail(ck[~epithelial], CK_TAIL, faint), _tail(cd45[~epithelial], -CD45_TAIL, faint)
+    else:
+        found = _between(ck[~epithelial], ck[epithelial], faint), _between(cd45[epithelial], cd45[~epithelial], faint)
+    ck_min, cd45_max = _given(settings.ck_min, found[0]), _given(settings.cd45_max, found[1])
     source = f"{int(np.sum(~epithelial))} leukocyte-like and {int(np.sum(epithelial))} epithelial-like cells"
     return Gates(dapi_min, ck_min, cd45_max, source)
 
@@ -121,15 +133,21 @@ def _given(setting: float | str, found: float) -> float:
     return found if isinstance(setting, str) else float(setting)
 
 
+def _tail(values: Values, deviations: float, faint: float) -> float:
+    """Return the border so many robust standard deviations of the logarithms away from the median."""
+    population = _log_population(values)
+    return float(max(np.exp(population[0] + deviations * population[1]), faint)) if population else 2 * faint
+
+
 def _between(low: Values, high: Values, faint: float) -> float:
     """Return the border between two populations of intensities, at equal distance in their own spreads."""
     below, above = _log_population(low), _log_population(high)
     if below and above and above[0] > below[0]:
         border = (below[0] * above[1] + above[0] * below[1]) / (below[1] + above[1])
     elif below:
-        border = below[0] + HIGH_TAIL * below[1]
+        border = below[0] + LONE_HIGH * below[1]
     elif above:
-        border = above[0] - LOW_TAIL * above[1]
+        border = above[0] - LONE_LOW * above[1]
     else:
         return 2 * faint
     return float(max(np.exp(border), faint))

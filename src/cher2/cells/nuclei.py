@@ -23,6 +23,9 @@ SMOOTHING_UM = 0.7
 MIN_DIAMETER_UM = 3.2
 """What is smaller is a speck or a fragment."""
 
+FRAGMENT = 0.15
+"""A nucleus has at least this part of the area of the frame's median nucleus."""
+
 ABOVE_NOISE = 5.0
 """Standard deviations of the smoothed background that a nucleus rises above."""
 
@@ -47,8 +50,8 @@ NEAREST_UM = 5.0
 LOBED, LOBED_AREA_UM2 = 0.8, 55.0
 """Solidity that lobes of one nucleus have together, and the area of the largest lobed nucleus."""
 
-NECK = 0.75
-"""Length of the contact of two parts, over the smaller's diameter, from which they are one nucleus."""
+NECK = .85
+"""Length of the contact of two parts, over the narrower one's width, from which they are one nucleus."""
 
 ALIKE = 0.7
 """Ratio of two parts' brightness below which they are two nuclei, however broad their contact."""
@@ -85,7 +88,7 @@ class _Frame:
     lowest: float
     min_area: float
     pixel_size_um: float
-    epithelial: Mask | None
+    leukocytes: Mask | None
 
 
 @dataclass(frozen=True)
@@ -98,7 +101,7 @@ class _Rise:
 
 
 def find_nuclei(
-    signal: Signal, noise: float, pixel_size_um: float, epithelial: Mask | None = None
+    signal: Signal, noise: float, pixel_size_um: float, leukocytes: Mask | None = None
 ) -> NDArray[np.int32]:
     """Label the nuclei of a frame.
 
@@ -110,9 +113,9 @@ def find_nuclei(
         Standard deviation of a background pixel.
     pixel_size_um : float
         Side of a pixel in micrometres.
-    epithelial : ndarray of bool, shape (Y, X), optional
-        Where cytokeratin is: a nucleus lies within it or outside, so that a dim nucleus of a CTC is not taken
-        for the edge of the bright leukocyte that leans on it.
+    leukocytes : ndarray of bool, shape (Y, X), optional
+        Where CD45 is and cytokeratin is not: a nucleus lies within it or outside, so that a dim nucleus of a
+        CTC is not taken for the edge of the bright leukocyte that leans on it.
 
     Returns
     -------
@@ -123,12 +126,15 @@ def find_nuclei(
     smooth = cv2.GaussianBlur(signal, (0, 0), sigma)
     smooth_noise = noise / max(1.0, 2 * np.sqrt(np.pi) * sigma)
     lowest = max(ABOVE_NOISE * smooth_noise, EDGE_FRACTION * typical_half_height(smooth, smooth_noise))
-    frame = _Frame(smooth, lowest, np.pi * (MIN_DIAMETER_UM / 2 / pixel_size_um) ** 2, pixel_size_um, epithelial)
+    frame = _Frame(smooth, lowest, np.pi * (MIN_DIAMETER_UM / 2 / pixel_size_um) ** 2, pixel_size_um, leukocytes)
     whole = _Part(0, 0, smooth > lowest)
     labels = np.zeros(signal.shape, np.int32)
     count = 0
-    for region in _pieces(whole, frame.min_area):
-        for nucleus in _nuclei_of_region(region, frame):
+    found = [part for region in _pieces(whole, frame.min_area) for part in _nuclei_of_region(region, frame)]
+    areas = np.array([np.count_nonzero(part.mask) for part in found])
+    least = FRAGMENT * float(np.median(areas)) if len(areas) else 0.0
+    for nucleus, area in zip(found, areas, strict=True):
+        if area >= least:
             window = nucleus.of(labels)
             free = nucleus.mask & (window == 0)
             if np.count_nonzero(free) >= frame.min_area / 2:
@@ -165,7 +171,7 @@ def solidity(mask: Mask) -> float:
 def _nuclei_of_region(region: _Part, frame: _Frame) -> list[_Part]:
     rise = _Rise(BRIGHTNESS_STEP, BRIGHTNESS_DEPTH, frame.min_area / 2)
     parts = []
-    for side in _by_cytokeratin(region, frame):
+    for side in _by_leukocytes(region, frame):
         for bright in _fall_apart(side, side.of(frame.smooth), frame.lowest, rise):
             outlined = _at_half_height(bright, frame)
             parts += _by_distance(outlined, frame) if outlined is not None else []
@@ -183,11 +189,11 @@ def _by_distance(part: _Part, frame: _Frame) -> list[_Part]:
     return _fall_apart(part, relief, lowest, _Rise(DISTANCE_STEP, DISTANCE_DEPTH, 1.0))
 
 
-def _by_cytokeratin(region: _Part, frame: _Frame) -> list[_Part]:
-    """Divide a region into what lies within cytokeratin and what does not."""
-    if frame.epithelial is None or solidity(region.mask) >= CONVEX:
+def _by_leukocytes(region: _Part, frame: _Frame) -> list[_Part]:
+    """Divide a region into what lies within leukocytes and what does not."""
+    if frame.leukocytes is None or solidity(region.mask) >= CONVEX:
         return [region]
-    within = region.mask & region.of(frame.epithelial)
+    within = region.mask & region.of(frame.leukocytes)
     if not within.any() or np.array_equal(within, region.mask):
         return [region]
     sides = (within, region.mask & ~within)
@@ -287,15 +293,25 @@ def _gain(one: _Part, other: _Part, frame: _Frame) -> float:
     contact = _contact(one, other)
     if contact == 0:
         return -1.0
-    smaller = min(np.count_nonzero(part.mask) for part in (one, other))
+    narrower = min(_width(part.mask) for part in (one, other))
     dimmer, brighter = sorted(float(np.median(part.of(frame.smooth)[part.mask])) for part in (one, other))
-    gain = contact / float(np.sqrt(4 * smaller / np.pi)) - NECK if dimmer >= ALIKE * brighter else -1.0
+    alike = dimmer >= ALIKE * brighter and _in_leukocytes(one, frame) == _in_leukocytes(other, frame)
+    gain = contact / narrower - NECK if alike else -1.0
     apart = frame.pixel_size_um * float(np.hypot(*(_centre(one) - _centre(other))))
     if apart < NEAREST_UM:
         union = _union(one, other).mask
         lobed = np.count_nonzero(union) * frame.pixel_size_um**2 <= LOBED_AREA_UM2 and solidity(union) >= LOBED
         return max(gain, 0.0) + (NEAREST_UM - apart) / NEAREST_UM if lobed else gain
     return gain
+
+
+def _in_leukocytes(part: _Part, frame: _Frame) -> bool:
+    return frame.leukocytes is not None and bool(np.mean(part.of(frame.leukocytes)[part.mask]) >= 0.5)
+
+
+def _width(mask: Mask) -> float:
+    """Return the width of a mask where it is widest, in pixels."""
+    return 2 * float(cv2.distanceTransform(np.pad(mask, 1).view(np.uint8), cv2.DIST_L2, 5).max())
 
 
 def _centre(part: _Part) -> NDArray[np.float64]:

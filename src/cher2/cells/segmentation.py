@@ -76,7 +76,8 @@ def segment(
         backgrounds = {role: replace(backgrounds[role], noise=noise[role]) for role in ROLES}
     ck, cd45 = (prepare_stain(signals[role], backgrounds[role].noise, pixel_size_um) for role in ("ck", "cd45"))
     epithelial = where_present(ck, pixel_size_um)
-    nuclei = find_nuclei(signals["dapi"], backgrounds["dapi"].noise, pixel_size_um, epithelial)
+    leukocytes = where_present(cd45, pixel_size_um) & ~epithelial
+    nuclei = find_nuclei(signals["dapi"], backgrounds["dapi"].noise, pixel_size_um, leukocytes)
     labels = find_bodies(nuclei, ck, cd45, epithelial, pixel_size_um)
     return Segmentation(labels, nuclei, signals, backgrounds)
 

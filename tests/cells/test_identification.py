@@ -23,8 +23,8 @@ def cells(n_ctcs, n_leukocytes, seed=0, ck_gain=1.0):
         {
             "truth": kinds,
             "dapi_mean": dapi,
-            "ck_median": ck,
-            "cd45_median": cd45,
+            "ck_gate": ck,
+            "cd45_gate": cd45,
             "her2_se": 0.4,
             "nucleus_overlap": 0.45,
             "diameter_um": 11.0,
@@ -67,9 +67,9 @@ def test_given_gates_are_used_as_they_are():
         ({}, "", "ctc"),
         ({"nucleus_overlap": 0.1}, "nucleus_overlap_min", "other"),
         ({"dapi_mean": 10.0}, "dapi_min", "other"),
-        ({"ck_median": 5.0}, "ck_min", "other"),
-        ({"cd45_median": 80.0}, "cd45_max", "other"),
-        ({"ck_median": 5.0, "cd45_median": 80.0}, "ck_min", "leukocyte"),
+        ({"ck_gate": 5.0}, "ck_min", "other"),
+        ({"cd45_gate": 80.0}, "cd45_max", "other"),
+        ({"ck_gate": 5.0, "cd45_gate": 80.0}, "ck_min", "leukocyte"),
         ({"diameter_um": 3.9}, "min_diameter_um", "other"),
         ({"diameter_um": 41.0}, "max_diameter_um", "other"),
         ({"eccentricity": 0.97}, "max_eccentricity", "other"),
@@ -77,14 +77,14 @@ def test_given_gates_are_used_as_they_are():
     ],
 )
 def test_each_gate_is_named(change, gate, kind):
-    table = cells(1, 0).assign(dapi_mean=250.0, ck_median=400.0, cd45_median=3.0).assign(**change)
+    table = cells(1, 0).assign(dapi_mean=250.0, ck_gate=400.0, cd45_gate=3.0).assign(**change)
     settings = Identify(dapi_min=100, ck_min=50, cd45_max=30)
     row = identify(table, find_gates(table, settings), settings).iloc[0]
     assert (row["kind"], row["failed_gate"]) == (kind, gate)
 
 
 def test_a_cell_exactly_at_the_smallest_diameter_is_large_enough():
-    table = cells(1, 0).assign(diameter_um=4.0, dapi_mean=250.0, ck_median=400.0, cd45_median=3.0)
+    table = cells(1, 0).assign(diameter_um=4.0, dapi_mean=250.0, ck_gate=400.0, cd45_gate=3.0)
     settings = Identify(dapi_min=100, ck_min=50, cd45_max=30)
     assert identify(table, find_gates(table, settings), settings)["kind"][0] == "ctc"
 

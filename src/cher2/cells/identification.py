@@ -23,7 +23,7 @@ ENOUGH = 8
 CONTROL = 20
 """Leukocytes from which they alone give the gates, as the sample's internal control."""
 
-CK_TAIL, CD45_TAIL = 2.5, 3.0
+CK_TAIL, CD45_TAIL = 1.75, 3.0
 """Robust standard deviations, of logarithms, from the leukocytes' median up to CK+ and down to CD45-.
 
 CK+ begins low: what tells a CTC with dim cytokeratin from a leukocyte is CD45."""
@@ -80,7 +80,7 @@ def find_gates(objects: pd.DataFrame, settings: Identify) -> Gates:
     faint = FAINTEST * float(cells["her2_se"].median()) if len(cells) else 1.0
     dapi_min = _given(settings.dapi_min, NUCLEAR_FRACTION * float(np.median(dapi)) if len(dapi) else 0.0)
     bright = cells[dapi >= dapi_min]
-    ck, cd45 = (np.maximum(bright[f"{role}_median"].to_numpy(float), faint) for role in ("ck", "cd45"))
+    ck, cd45 = (np.maximum(bright[f"{role}_gate"].to_numpy(float), faint) for role in ("ck", "cd45"))
     epithelial = ck > cd45
     if np.sum(~epithelial) >= CONTROL:
         found = _tail(ck[~epithelial], CK_TAIL, faint), _tail(cd45[~epithelial], -CD45_TAIL, faint)
@@ -111,8 +111,8 @@ def identify(objects: pd.DataFrame, gates: Gates, settings: Identify) -> pd.Data
     """
     nucleated = objects["nucleus_overlap"] >= settings.nucleus_overlap_min
     dapi = objects["dapi_mean"] >= gates.dapi_min
-    ck = objects["ck_median"] >= gates.ck_min
-    cd45 = objects["cd45_median"] > gates.cd45_max
+    ck = objects["ck_gate"] >= gates.ck_min
+    cd45 = objects["cd45_gate"] > gates.cd45_max
     failures = [
         (~nucleated, "nucleus_overlap_min"),
         (~dapi, "dapi_min"),

@@ -27,6 +27,10 @@ RING_WIDTH_UM = 5.0
 RING_MIN_PIXELS = 20
 """A ring with fewer pixels, in a crowd, gives no background: the frame's serves."""
 
+GATE_QUANTILES = {"ck": 0.5, "cd45": 0.35}
+"""What the gates look at. Half of the body need not be CK-, nor a quarter CD45-: a median does not follow a speck of
+cytokeratin, and the lower quartile does not follow a leukocyte that lies over three quarters of a CTC."""
+
 Sums = NDArray[np.float64]
 
 
@@ -147,7 +151,8 @@ def _intensities(
             mean = np.where(nuclear_area > 0, within / np.maximum(nuclear_area, 1), mean)
         table[f"{role}_mean"] = mean - local
         if role in ("ck", "cd45"):
-            table[f"{role}_median"] = _grouped_median(signal[pixels], owner, area, least=1) - local
+            part = GATE_QUANTILES[role]
+            table[f"{role}_gate"] = _grouped_quantile(signal[pixels], owner, area, part, least=1) - local
         if role == "her2":
             background = segmentation.backgrounds[role]
             under = background.plane.ravel()[pixels].astype(float)
@@ -188,19 +193,23 @@ def _ring_statistics(values: NDArray[np.float32], owner: NDArray[np.int32], ring
 
     A ring with too few pixels has no level of its own: 0, the frame's background.
     """
-    level = _grouped_median(values, owner, ring_area)
+    level = _grouped_quantile(values, owner, ring_area)
     deviation = np.abs(values - level[owner - 1]).astype(np.float32)
-    spread = 1.4826 * _grouped_median(deviation, owner, ring_area)
+    spread = 1.4826 * _grouped_quantile(deviation, owner, ring_area)
     return level, spread**2
 
 
-def _grouped_median(
-    values: NDArray[np.float32], owner: NDArray[np.int32], sizes: Sums, least: int = RING_MIN_PIXELS
+def _grouped_quantile(
+    values: NDArray[np.float32],
+    owner: NDArray[np.int32],
+    sizes: Sums,
+    part: float = 0.5,
+    least: int = RING_MIN_PIXELS,
 ) -> Sums:
-    """Return the lower median of the values of each owner; 0 where there are fewer than `least`."""
-    medians = np.zeros(len(sizes))
+    """Return a lower quantile of the values of each owner; 0 where there are fewer than `least`."""
+    quantiles = np.zeros(len(sizes))
     if len(values) == 0:
-        return medians
+        return quantiles
     low, high = float(values.min()), float(values.max())
     step = (high - low) / 65535 or 1.0
     # One sort of whole numbers orders by owner first and by value (in 65,536 steps) second.
@@ -208,9 +217,9 @@ def _grouped_median(
     keys.sort()
     first = np.concatenate([[0], np.cumsum(sizes)[:-1]]).astype(np.intp)
     enough = sizes >= least
-    middle = first[enough] + ((sizes[enough] - 1) // 2).astype(np.intp)
-    medians[enough] = (keys[middle] & 0xFFFF) * step + low
-    return medians
+    middle = first[enough] + (part * (sizes[enough] - 1)).astype(np.intp)
+    quantiles[enough] = (keys[middle] & 0xFFFF) * step + low
+    return quantiles
 
 
 def _on_border(labels: NDArray[np.int32], count: int) -> NDArray[np.bool_]:

@@ -73,7 +73,7 @@ def test_given_gates_are_used_as_they_are():
         ({"diameter_um": 3.9}, "min_diameter_um", "other"),
         ({"diameter_um": 41.0}, "max_diameter_um", "other"),
         ({"eccentricity": 0.97}, "max_eccentricity", "other"),
-        ({"solidity": 0.5}, "min_solidity", "other"),
+        ({"solidity": 0.45}, "min_solidity", "other"),
     ],
 )
 def test_each_gate_is_named(change, gate, kind):

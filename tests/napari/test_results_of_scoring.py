@@ -13,7 +13,7 @@ from cher2.napari.scoring import ScoredFrames
 from cher2.palette import GRADE_COLOURS, GROUP_COLOURS
 from cher2.protocol import ROLES
 
-GATES = Gates(80.4, 60.2, 35.0, "9 leukocyte-like and 8 epithelial-like cells")
+GATES = Gates(80.4, 60.2, 35.0, 60.2, "9 leukocyte-like and 8 epithelial-like cells")
 
 
 def objects(kinds, grades):

@@ -1,8 +1,8 @@
 """Cell bodies around the nuclei, and the cytokeratin-positive objects that have none.
 
-A CTC's body is where its cytokeratin is, a leukocyte's is inside its CD45 ring. Each nucleus owns the ground
-that lies nearer to it than to any other; within it the body reaches to half the height of the stain beside the
-nucleus, because blur leaves a true edge at half height, whatever the cell's brightness.
+A CTC's body is where its cytokeratin is, a leukocyte's is inside its CD45 ring. Cytokeratin belongs to the nuclei
+that do not lie in a leukocyte, CD45 to the others; each pixel to the nearest of them. A body reaches as far as its
+stain is a part of what it is around the nucleus, whatever the cell's brightness.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ REACH_UM = 9.0
 COLLAR_UM = 1.5
 """Width of the collar around a nucleus in which its body's stain is read."""
 
-HALF_HEIGHT = 0.5
+EDGE_HEIGHT = 0.25
 """The body's edge, as part of the stain beside the nucleus."""
 
 CLOSING_UM = 3.0
@@ -79,7 +79,7 @@ def where_present(stain: Stain, pixel_size_um: float) -> Mask:
 
 
 def find_bodies(
-    nuclei: NDArray[np.int32], ck: Stain, cd45: Stain, epithelial: Mask, pixel_size_um: float
+    nuclei: NDArray[np.int32], ck: Stain, cd45: Stain, leukocytes: Mask, pixel_size_um: float
 ) -> NDArray[np.int32]:
     """Label the cell bodies of a frame.
 
@@ -89,8 +89,8 @@ def find_bodies(
         The nuclei, labelled 1 to n.
     ck, cd45 : Stain
         Cytokeratin and CD45.
-    epithelial : ndarray of bool, shape (Y, X)
-        Where cytokeratin is, as :func:`where_present` finds it.
+    leukocytes : ndarray of bool, shape (Y, X)
+        Where CD45 is and cytokeratin is not, as :func:`where_present` finds them.
     pixel_size_um : float
         Side of a pixel in micrometres.
 
@@ -104,9 +104,8 @@ def find_bodies(
     if count == 0:
         return _add_without_nucleus(nuclei.copy(), 0, ck, pixel_size_um)
     inside = np.flatnonzero(nuclei.ravel())
-    within = _mean_by_label(epithelial.ravel()[inside].astype(np.float32), nuclei.ravel()[inside], count)
-    is_epithelial = within >= 0.5
-    is_epithelial[0] = False
+    within = _mean_by_label(leukocytes.ravel()[inside].astype(np.float32), nuclei.ravel()[inside], count)
+    is_epithelial = within < 0.5
     # Cytokeratin belongs to the nuclei that lie in it, CD45 to the others: neither takes from its neighbour.
     bodies = nuclei.copy()
     for stain, chosen in ((cd45, ~is_epithelial), (ck, is_epithelial)):
@@ -136,7 +135,7 @@ def _reach(nuclei: NDArray[np.int32], count: int, stain: Stain, pixel_size_um: f
     owners, away, values = owner.ravel()[pixels], distance.ravel()[pixels], stain.smooth.ravel()[pixels]
     collar = away <= COLLAR_UM / pixel_size_um
     level = _mean_by_label(values[collar], owners[collar], count)
-    edge = np.where(level > stain.present, np.maximum(HALF_HEIGHT * level, stain.present), np.inf)
+    edge = np.where(level > stain.present, np.maximum(EDGE_HEIGHT * level, stain.present), np.inf)
     above = values > edge[owners]
     bodies.ravel()[pixels[above]] = owners[above]
     return bodies

@@ -23,8 +23,9 @@ ENOUGH = 8
 CONTROL = 20
 """Leukocytes from which they alone give the gates, as the sample's internal control."""
 
-CK_TAIL, CD45_TAIL = 1.75, 3.0
-"""Robust standard deviations, of logarithms, from the leukocytes' median up to CK+ and down to CD45-.
+CK_TAIL, CD45_TAIL, LEUKOCYTE_CK_TAIL = 1.75, 3.0, 3.0
+"""Robust standard deviations, of logarithms, from the leukocytes' median up to CK+, down to CD45-, and up to the
+end of their own CK.
 
 CK+ begins low: what tells a CTC with dim cytokeratin from a leukocyte is CD45."""
 
@@ -46,6 +47,9 @@ class Gates:
     ----------
     dapi_min, ck_min, cd45_max : float
         The borders.
+    leukocyte_ck_max : float
+        Up to here a CD45+ cell is a leukocyte; beyond, it is CK+ CD45+, so neither. With an automatic gate
+        that is the end of the leukocytes' own CK, above `ck_min`; else it is `ck_min`.
     source : str
         How they were found, in words.
     """
@@ -53,6 +57,7 @@ class Gates:
     dapi_min: float
     ck_min: float
     cd45_max: float
+    leukocyte_ck_max: float
     source: str
 
 
@@ -87,8 +92,9 @@ def find_gates(objects: pd.DataFrame, settings: Identify) -> Gates:
     else:
         found = _between(ck[~epithelial], ck[epithelial], faint), _between(cd45[epithelial], cd45[~epithelial], faint)
     ck_min, cd45_max = _given(settings.ck_min, found[0]), _given(settings.cd45_max, found[1])
+    own_ck = max(ck_min, _tail(ck[~epithelial], LEUKOCYTE_CK_TAIL, faint))
     source = f"{int(np.sum(~epithelial))} leukocyte-like and {int(np.sum(epithelial))} epithelial-like cells"
-    return Gates(dapi_min, ck_min, cd45_max, source)
+    return Gates(dapi_min, ck_min, cd45_max, _given(settings.ck_min, own_ck), source)
 
 
 def identify(objects: pd.DataFrame, gates: Gates, settings: Identify) -> pd.DataFrame:
@@ -124,7 +130,7 @@ def identify(objects: pd.DataFrame, gates: Gates, settings: Identify) -> pd.Data
         (objects["solidity"] < settings.min_solidity, "min_solidity"),
     ]
     failed = np.select([failure for failure, _ in failures], [name for _, name in failures], default="")
-    leukocyte = nucleated & dapi & cd45 & ~ck
+    leukocyte = nucleated & dapi & cd45 & (objects["ck_gate"] < gates.leukocyte_ck_max)
     kind = np.where(failed == "", "ctc", np.where(leukocyte, "leukocyte", "other"))
     return pd.DataFrame({"kind": kind, "failed_gate": failed}, index=objects.index)
 

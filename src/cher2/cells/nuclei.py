@@ -20,7 +20,7 @@ from skimage.segmentation import watershed
 SMOOTHING_UM = 0.7
 """Sigma of the blur before any threshold: about the microscope's own."""
 
-MIN_DIAMETER_UM = 3.2
+MIN_DIAMETER_UM = 3.5
 """What is smaller is a speck or a fragment."""
 
 FRAGMENT = 0.15
@@ -50,7 +50,7 @@ NEAREST_UM = 5.0
 LOBED, LOBED_AREA_UM2 = 0.8, 55.0
 """Solidity that lobes of one nucleus have together, and the area of the largest lobed nucleus."""
 
-NECK = .85
+NECK = 0.85
 """Length of the contact of two parts, over the narrower one's width, from which they are one nucleus."""
 
 ALIKE = 0.7
@@ -254,8 +254,7 @@ def _at_half_height(part: _Part, frame: _Frame) -> _Part | None:
     """Return the largest piece above half of the part's own brightness, its small holes filled."""
     window = part.of(frame.smooth)
     inside = window[part.mask]
-    # The upper quartile, not the peak: a rim of a bright neighbour must not pass for the nucleus.
-    core = inside[inside > 0.5 * np.percentile(inside, 75)]
+    core = inside[inside > 0.5 * np.percentile(inside, 90)]
     level = max(frame.lowest, OUTLINE * float(np.median(core)))
     pieces = _pieces(_Part(part.top, part.left, part.mask & (window > level)), frame.min_area / 4)
     largest = max(pieces, key=lambda piece: np.count_nonzero(piece.mask), default=None)

@@ -78,7 +78,7 @@ def segment(
     epithelial = where_present(ck, pixel_size_um)
     leukocytes = where_present(cd45, pixel_size_um) & ~epithelial
     nuclei = find_nuclei(signals["dapi"], backgrounds["dapi"].noise, pixel_size_um, leukocytes)
-    labels = find_bodies(nuclei, ck, cd45, epithelial, pixel_size_um)
+    labels = find_bodies(nuclei, ck, cd45, leukocytes, pixel_size_um)
     return Segmentation(labels, nuclei, signals, backgrounds)
 
 

@@ -4,7 +4,8 @@ import cv2
 import numpy as np
 import pytest
 
-from cher2.cells.nuclei import find_nuclei, solidity, typical_half_height
+from cher2.cells.nuclei import find_nuclei, typical_half_height
+from cher2.cells.parts import solidity
 from cher2.cells.segmentation import segment_nuclei
 
 

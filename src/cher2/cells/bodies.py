@@ -24,8 +24,8 @@ REACH_UM = 9.0
 COLLAR_UM = 1.5
 """Width of the collar around a nucleus in which its body's stain is read."""
 
-EDGE_HEIGHT = 0.25
-"""The body's edge, as part of the stain beside the nucleus."""
+EDGE_HEIGHT = 0.3
+"""The body's edge, as part of the stain around the nucleus, where cytokeratin is brightest."""
 
 CLOSING_UM = 3.0
 """Gaps as wide as this are closed where cytokeratin is: it lies in filaments and droplets."""

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import sys
 
 import numpy as np
 import pandas as pd
@@ -82,9 +83,13 @@ def test_an_image_beside_the_patients_folders(run, images):
     run(says=["stray.tif", "in no patient's folder"])
 
 
-def test_a_name_that_is_no_text(run, images):
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="only Linux has names that are no text")
+def test_a_name_that_is_no_text_is_scored_under_its_escaped_name(command, images, tmp_path):
     (images / "P02" / FRAME).rename(images / "P02" / os.fsdecode(b"fr\xe4me.tif"))
-    run(says=["the file's name is no text", "Rename it"])
+    ran = command("run", images, "-o", tmp_path / "study", "--workers", 1)
+    assert ran.code == 0, ran
+    cells = pd.read_csv(tmp_path / "study" / "cells.csv", dtype=str)
+    assert r"P02/fr\xe4me.tif" in set(cells["image"])
 
 
 # --- The sample sheet --------------------------------------------------------------------------------------

@@ -93,7 +93,8 @@ def test_eight_bits(pixels, expected, tmp_path, ending):
     assert abs(len(cells) - len(expected["P03"])) <= 1
     assert cells["her2_mean"].max() <= 255
     strong = cells["grade"].isin(["2", "3", 2, 3]).sum()
-    assert abs(strong - expected["P03"]["grade"].isin(["2", "3", 2, 3]).sum()) <= 1
+    # JPEG itself moves dim cells by a count or two, of the fourteen at which 2+ begins here.
+    assert abs(strong - expected["P03"]["grade"].isin(["2", "3", 2, 3]).sum()) <= (2 if ending == "jpg" else 1)
 
 
 def test_an_imagej_tiff_whose_channels_have_no_names(pixels, expected, tmp_path):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,7 +10,7 @@ from typing import Any
 import pandas as pd
 
 from cher2.batch.tasks import measuring_fingerprint
-from cher2.errors import ImageError, StudyError
+from cher2.errors import StudyError
 from cher2.images.files import ImageFile, find_image_files
 from cher2.protocol import Protocol
 from cher2.study.folder import Study, file_of
@@ -75,7 +75,6 @@ def make_plan(images: Path, study: Study, *, protocol: Path | None, samples: Pat
     """
     chosen, source = _protocol(protocol, study)
     files = {file.name: file for file in find_image_files(images, chosen)}
-    _check_names(files, images)
     table = assign_samples(list(files.values()), images, samples)
     _check_place(study, images)
     measured = {} if force else _measured_files(study, files, chosen)
@@ -90,19 +89,6 @@ def _protocol(path: Path | None, study: Study) -> tuple[Protocol, str]:
     if study.exists():
         return study.protocol, "the protocol that the study was made with"
     return Protocol(), "the default protocol"
-
-
-def _check_names(files: Iterable[str], images: Path) -> None:
-    for name in files:
-        try:
-            name.encode()
-        except UnicodeEncodeError as error:
-            shown = name.encode(errors="backslashreplace").decode()
-            raise ImageError(
-                f"the file's name is no text ({shown})",
-                where=str(images),
-                remedy="Rename it: tables cannot hold its name",
-            ) from error
 
 
 def _check_place(study: Study, images: Path) -> None:

@@ -61,14 +61,9 @@ def estimate_background(plane: NDArray[Any], pixel_size_um: float) -> Background
     Background
     """
     rows, columns = plane.shape
-    blocks = max(1, round(TILE_UM / GRID_UM))
     tile_rows = max(1, round(rows * pixel_size_um / TILE_UM))
     tile_columns = max(1, round(columns * pixel_size_um / TILE_UM))
-    grid = cv2.resize(
-        plane.astype(np.float32, copy=False),
-        (min(columns, tile_columns * blocks), min(rows, tile_rows * blocks)),
-        interpolation=cv2.INTER_AREA,
-    )
+    grid = _block_means(plane, max(1, min(round(GRID_UM / pixel_size_um), rows // tile_rows, columns // tile_columns)))
     noise = noise_of(plane)
     # The lower quartile of blocks of pure noise lies 0.67 of their standard deviation below their mean.
     pixels_in_block = plane.size / grid.size
@@ -99,6 +94,15 @@ def _without_covered(tiles: NDArray[np.float32], noise: float) -> NDArray[np.flo
     above = tiles - around
     spread = 1.4826 * float(np.median(np.abs(above)))
     return np.where(above > STANDS_OUT * (spread + noise / 2), around, tiles)
+
+
+def _block_means(plane: NDArray[Any], side: int) -> NDArray[np.float32]:
+    """Average a plane over whole blocks; a rest at the right and the bottom that fills no block is left out."""
+    rows, columns = plane.shape[0] // side, plane.shape[1] // side
+    whole = plane[: rows * side, : columns * side].astype(np.float32, copy=False)
+    # A whole factor takes OpenCV's fast way, several times as fast as any other.
+    means: NDArray[np.float32] = cv2.resize(whole, (columns, rows), interpolation=cv2.INTER_AREA)
+    return means
 
 
 def _at_pixels(tiles: NDArray[np.float32], rows: int, columns: int) -> NDArray[np.float32]:

@@ -132,12 +132,14 @@ def typical_half_height(smooth: Signal, noise: float) -> float:
     Pixels are weighted by their squared gradient, after Kittler, Illingworth and Foeglein, "Threshold
     selection based on a simple image statistic", CVGIP 30 (1985); gradients that noise alone makes are left out.
     """
-    rows = cv2.Sobel(smooth, cv2.CV_32F, 0, 1, ksize=3)
-    columns = cv2.Sobel(smooth, cv2.CV_32F, 1, 0, ksize=3)
+    # Every second pixel tells as much of a blurred plane, in a quarter of the time.
+    sparse = np.ascontiguousarray(smooth[::2, ::2])
+    rows = cv2.Sobel(sparse, cv2.CV_32F, 0, 1, ksize=3)
+    columns = cv2.Sobel(sparse, cv2.CV_32F, 1, 0, ksize=3)
     weight = rows * rows + columns * columns
-    weight[weight < (12 * noise) ** 2] = 0
+    weight[weight < (24 * noise) ** 2] = 0
     total = float(weight.sum(dtype=np.float64))
-    return float((weight * smooth).sum(dtype=np.float64)) / total if total > 0 else 0.0
+    return float((weight * sparse).sum(dtype=np.float64)) / total if total > 0 else 0.0
 
 
 def _nuclei_of_region(region: Part, frame: _Frame) -> list[Part]:

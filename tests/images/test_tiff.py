@@ -419,3 +419,14 @@ class TestTypes:
     def test_what_is_no_count_is_refused(self, tmp_path, dtype):
         with pytest.raises(ImageError, match="no camera counts"):
             read_image(save(tmp_path / "a.tif", (PIXELS > 9).astype(dtype)))
+
+
+@pytest.mark.parametrize(
+    ("creator", "synthetic"), [("cher2 simulate", True), ("OME Bio-Formats 7.0", False), ("", False)]
+)
+def test_a_synthetic_image_says_so(tmp_path, creator, synthetic):
+    path = tmp_path / "a.ome.tif"
+    tifffile.imwrite(path, np.zeros((4, 8, 9), np.uint16), ome=True, metadata={"axes": "CYX", "Creator": creator})
+    text = tifffile.tiffcomment(path)
+    tifffile.tiffcomment(path, text.replace('Creator="tifffile.py', f'Creator="{creator}" x="').encode())
+    assert read_image(path).synthetic is synthetic

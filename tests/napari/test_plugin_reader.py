@@ -11,7 +11,7 @@ from cher2.napari.reader import get_reader, read_layers
 def test_layers_are_named_coloured_and_scaled_by_channel(ome_file, sample_image):
     layers = get_reader(str(ome_file))(str(ome_file))
     assert [kind for _, _, kind in layers] == ["image"] * 4
-    assert [s["name"] for _, s, _ in layers] == ["DAPI", "CK", "CD45", "HER2"]
+    assert [s["name"] for _, s, _ in layers] == [f"{name} (synthetic)" for name in ("DAPI", "CK", "CD45", "HER2")]
     assert [s["colormap"] for _, s, _ in layers] == ["#0000ff", "#00ff00", "#ff0000", "#ffff00"]
     for (pixels, settings, _), plane in zip(layers, sample_image.pixels, strict=True):
         np.testing.assert_array_equal(pixels, plane)

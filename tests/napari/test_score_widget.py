@@ -40,8 +40,9 @@ def score(widget, qtbot):
 
 def test_from_file_to_outlines(viewer, widget, qtbot, ome_file, sample_image):
     viewer.open(str(ome_file), plugin="cher2")
-    assert [layer.name for layer in viewer.layers] == ["DAPI", "CK", "CD45", "HER2"]
-    assert [widget.channels.box(role).currentText() for role in ROLES] == ["DAPI", "CK", "CD45", "HER2"]
+    names = [f"{name} (synthetic)" for name in ("DAPI", "CK", "CD45", "HER2")]
+    assert [layer.name for layer in viewer.layers] == names
+    assert [widget.channels.box(role).currentText() for role in ROLES] == names
     for role, layer in zip(ROLES, list(viewer.layers), strict=True):
         for other in viewer.layers:
             other.visible = other is layer

@@ -10,6 +10,7 @@ from typing import Any
 import pandas as pd
 
 from cher2.batch.tasks import measuring_fingerprint
+from cher2.cells.compensation import unmixing
 from cher2.errors import StudyError
 from cher2.images.files import ImageFile, find_image_files
 from cher2.protocol import Protocol
@@ -74,6 +75,7 @@ def make_plan(images: Path, study: Study, *, protocol: Path | None, samples: Pat
         Whatever of these makes a run impossible.
     """
     chosen, source = _protocol(protocol, study)
+    unmixing(chosen.compensation)  # A compensation that cannot be carried out must not fail image by image.
     files = {file.name: file for file in find_image_files(images, chosen)}
     table = assign_samples(list(files.values()), images, samples)
     _check_place(study, images)

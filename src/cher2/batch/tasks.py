@@ -103,6 +103,7 @@ def _measure_frame(image: Image, study: Study, protocol: Protocol, source: dict[
         "pixel_size_um": image.pixel_size_um or protocol.image.pixel_size_um,
         "pixel_size_from": "file" if image.pixel_size_um else "protocol",
         "n_objects": len(measured.objects),
+        "synthetic": image.synthetic,
     }
     study.write_image(image.name, measured.labels, measured.objects, score, measured=True)
     objects, _ = grade_sample(measured.objects, protocol)

@@ -34,6 +34,8 @@ class Image:
         Significant bits of the camera, where the file says.
     position_um : tuple of float or None
         Stage position (y, x) of the frame's first pixel in micrometres, where the file says.
+    synthetic : bool
+        The file says that ``cher2 simulate`` made it: wherever it is shown, that is said.
     """
 
     pixels: NDArray[Any]
@@ -42,6 +44,7 @@ class Image:
     name: str = "image"
     bits: int | None = None
     position_um: tuple[float, float] | None = None
+    synthetic: bool = False
 
     def __post_init__(self) -> None:
         if self.pixels.ndim != 3 or 0 in self.pixels.shape:

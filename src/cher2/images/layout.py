@@ -45,7 +45,7 @@ class FrameLayout:
         The 0-based page of each channel (of all channels, where a page has several samples a pixel).
     channels : tuple of str
         Channel names; empty where the file gives none.
-    pixel_size_um, bits, position_um
+    pixel_size_um, bits, position_um, synthetic
         As of :class:`~cher2.images.image.Image`.
     """
 
@@ -54,6 +54,7 @@ class FrameLayout:
     pixel_size_um: float | None = None
     bits: int | None = None
     position_um: tuple[float, float] | None = None
+    synthetic: bool = False
 
 
 def length_um(value: object, unit: str) -> float | None:

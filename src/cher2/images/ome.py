@@ -11,11 +11,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from xml.etree import ElementTree
 
 from cher2.errors import ImageError
 from cher2.images.layout import FrameLayout, length_um, pages_missing, square_pixel_um, z_stack
+
+SIMULATOR = "cher2 simulate"
+"""The creator that synthetic images name."""
 
 _EXPORT = "Export the image again, as one OME-TIFF file"
 
@@ -76,7 +79,8 @@ def ome_layout(xml: str, file: OmeFile) -> list[FrameLayout]:
     named = {page for s in series for page in s.pages.values()}
     if len(named) != declared or max(named) >= file.pages:
         raise pages_missing(declared, file.pages, file.where)
-    return [frame for s in series for frame in _frames(s, file)]
+    synthetic = root.get("Creator", "").startswith(SIMULATOR)
+    return [replace(frame, synthetic=synthetic) for s in series for frame in _frames(s, file)]
 
 
 def _parse(xml: str, file: OmeFile) -> ElementTree.Element:

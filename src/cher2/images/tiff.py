@@ -16,6 +16,7 @@ import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -155,6 +156,7 @@ class TiffFrames:
             name=name,
             bits=bits,
             position_um=layout.position_um,
+            synthetic=layout.synthetic,
         )
 
     @contextmanager
@@ -197,7 +199,7 @@ class TiffFrames:
         else:
             layouts = self._shaped(text) if text.startswith('{"shape"') else self._plain()
             size = resolution_um(x, y, {2: "inch", 3: "cm"}.get(int(page.resolutionunit), ""), where)
-        return [FrameLayout(f.pages, f.channels, size, f.bits, f.position_um) for f in layouts]
+        return [replace(layout, pixel_size_um=size) for layout in layouts]
 
     def _check_others(self, named: set[int]) -> None:
         """Refuse pages that an OME header does not name, unless they are smaller copies of others."""

@@ -86,15 +86,16 @@ def channel_layers(first: Image, channels: Sequence[Any], path: str = "", note: 
     path : str
         The file, for the layers' metadata.
     note : str
-        What to put behind each layer's name, in brackets.
+        What to put behind each layer's name, in brackets; "synthetic" where the file itself says so.
 
     Returns
     -------
     list of LayerData
     """
     roles = channel_roles(first)
+    said = note or ("synthetic" if first.synthetic else "")
     return [
-        (pixels, _settings(first, number, roles[number], pixels.ndim, path, note), "image")
+        (pixels, _settings(first, number, roles[number], pixels.ndim, path, said), "image")
         for number, pixels in enumerate(channels)
     ]
 

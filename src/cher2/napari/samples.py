@@ -22,5 +22,7 @@ def sample_study() -> list[LayerData]:
     rng = frame_stream(SETTINGS, 0, 0)
     light = optics.illumination(instrument_stream(SETTINGS), SETTINGS.frame_shape, SETTINGS.illumination_falloff)
     frame = simulate_frame(SETTINGS, populate_frame(SETTINGS, GRADES, rng), rng, illumination=light)
-    image = Image(frame.pixels, optics.CHANNELS, SETTINGS.pixel_size_um, "synthetic patient, frame 1", optics.BITS)
-    return channel_layers(image, list(image.pixels), note="synthetic")
+    image = Image(
+        frame.pixels, optics.CHANNELS, SETTINGS.pixel_size_um, "synthetic patient, frame 1", optics.BITS, synthetic=True
+    )
+    return channel_layers(image, list(image.pixels))

@@ -42,7 +42,7 @@ def write_report(study: Study, derived: Derived | None = None) -> Path:
     failed = _failed(study)
     content = PageContent(
         title=study.path.absolute().name,
-        synthetic="synthetic" in protocol.name.casefold(),
+        synthetic=is_synthetic(study),
         protocol=protocol,
         patients=derived.patients,
         comparison=derived.comparison,
@@ -57,6 +57,12 @@ def write_report(study: Study, derived: Derived | None = None) -> Path:
     page = study.path / "report.html"
     write_whole(page, render_page(content).encode())
     return page
+
+
+def is_synthetic(study: Study) -> bool:
+    """Say whether any image of a study is synthetic, by its own word or the protocol's."""
+    scores = (study.score_of(image) for image in study.samples["image"])
+    return "synthetic" in study.protocol.name.casefold() or any(score and score.get("synthetic") for score in scores)
 
 
 def assumptions(study: Study) -> list[str]:

@@ -10,6 +10,8 @@ import numpy as np
 import tifffile
 from numpy.typing import NDArray
 
+from cher2.images.ome import SIMULATOR
+
 
 def write_ome_tiff(
     path: Path,
@@ -59,7 +61,8 @@ def ome_xml(
         '<OME xmlns="http://www.openmicroscopy.org/Schemas/OME/2016-06" '
         'xmlns:xsi="http://www.w3.org/2001/XMLSchema-instance" '
         'xsi:schemaLocation="http://www.openmicroscopy.org/Schemas/OME/2016-06 '
-        'http://www.openmicroscopy.org/Schemas/OME/2016-06/ome.xsd" Creator="cher2 simulate">'
+        'http://www.openmicroscopy.org/Schemas/OME/2016-06/ome.xsd" Creator="'
+        f'{SIMULATOR}">'
         f'<Image ID="Image:0" Name={quoteattr(name)}>'
         f'<Pixels ID="Pixels:0" DimensionOrder="XYCZT" Type="uint16" SignificantBits="{significant_bits}" '
         f'SizeX="{columns}" SizeY="{rows}" SizeC="{count}" SizeZ="1" SizeT="1" '

@@ -9,7 +9,8 @@ import hashlib
 import json
 import os
 import platform
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -47,31 +48,31 @@ def software() -> dict[str, str]:
 
 def file_stamp(file: ImageFile) -> list[list[Any]]:
     """Return size and time of change of an image's files: while they stay, the bytes are taken to stay."""
-    try:
+    with _readable(file):
         return [[path.name, (found := path.stat()).st_size, found.st_mtime_ns] for path in file.paths]
-    except OSError as error:
-        raise ImageError(
-            f"the file cannot be read ({error.strerror})",
-            where=file.name,
-            remedy="Look whether it is still there",
-        ) from error
 
 
 def file_digest(file: ImageFile) -> str:
     """Return a hash of the bytes of an image's files, in their order."""
     digest = hashlib.blake2b(digest_size=16)
-    try:
+    with _readable(file):
         for path in file.paths:
             with path.open("rb") as stream:
                 while block := stream.read(1 << 20):
                     digest.update(block)
+    return digest.hexdigest()
+
+
+@contextmanager
+def _readable(file: ImageFile) -> Iterator[None]:
+    try:
+        yield
     except OSError as error:
         raise ImageError(
             f"the file cannot be read ({error.strerror})",
             where=file.name,
             remedy="Look whether it is still there",
         ) from error
-    return digest.hexdigest()
 
 
 def now() -> str:

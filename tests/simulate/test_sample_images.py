@@ -25,12 +25,19 @@ def test_tables_and_protocol_are_the_same(again):
         assert (again / name).read_text(encoding="utf-8") == (SAMPLES / name).read_text(encoding="utf-8"), name
 
 
-def test_pixels_are_the_same(again):
-    """Pixels, not bytes: another version of a compression library may pack them otherwise."""
+def blocks(pixels, side=8):
+    channels, rows, columns = pixels.shape
+    return pixels.reshape(channels, rows // side, side, columns // side, side).mean(axis=(2, 4))
+
+
+def test_frames_are_the_same(again):
+    """The same scene, not the same bytes: on another processor the last bit of a blur turns the noise otherwise."""
     paths = sorted(path.relative_to(again) for path in again.glob("images/*/*.ome.tif"))
     assert paths == sorted(path.relative_to(SAMPLES) for path in SAMPLES.glob("images/*/*.ome.tif"))
     for path in paths:
-        np.testing.assert_array_equal(read_image(again / path).pixels, read_image(SAMPLES / path).pixels)
+        made, kept = (blocks(read_image(folder / path).pixels) for folder in (again, SAMPLES))
+        assert np.median(np.abs(made - kept)) < 2.5
+        assert np.corrcoef(made.ravel(), kept.ravel())[0, 1] > 0.999
 
 
 def test_small_with_twelve_patients_and_each_group_and_called_synthetic():

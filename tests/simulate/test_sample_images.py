@@ -21,7 +21,7 @@ def again(tmp_path_factory):
 
 
 def test_tables_and_protocol_are_the_same(again):
-    for name in ("clinical.csv", "protocol.toml", "README.md"):
+    for name in ("clinical.csv", "protocol.toml"):
         assert (again / name).read_text(encoding="utf-8") == (SAMPLES / name).read_text(encoding="utf-8"), name
     for name in ("truth_cells.csv", "truth_patients.csv"):
         pd.testing.assert_frame_equal(pd.read_csv(again / name), pd.read_csv(SAMPLES / name), rtol=1e-3)

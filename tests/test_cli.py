@@ -265,6 +265,7 @@ def test_help_and_version(command, words):
 
 def test_the_error_line_is_red_on_a_terminal(command, monkeypatch, tmp_path):
     monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.setenv("TERM", "xterm")
     monkeypatch.delenv("NO_COLOR", raising=False)
     ran = command("run", tmp_path / "none", "-o", tmp_path / "study")
     assert ran.code == 2

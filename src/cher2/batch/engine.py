@@ -12,7 +12,7 @@ import os
 import signal
 from collections import deque
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from multiprocessing import resource_tracker
 from typing import Any
@@ -33,6 +33,9 @@ WORKER_ENVIRONMENT = {
     "MKL_NUM_THREADS": "1",
     "OPENCV_FOR_THREADS_NUM": "1",
 }
+
+SCHEMES = ("tcp", "tls", "ws", "wss", "ucx")
+"""The kinds of address that a Dask scheduler has."""
 
 CONNECT_TIMEOUT = "20s"
 """How long a scheduler or worker may take to answer."""
@@ -96,7 +99,7 @@ def limit_threads() -> None:
 @contextmanager
 def _dask_client(workers: int, scheduler: str | None) -> Iterator[Any]:
     import dask
-    from distributed import Client, LocalCluster
+    from distributed import Client
 
     settings = {
         "distributed.nanny.pre-spawn-environ": WORKER_ENVIRONMENT,
@@ -107,20 +110,42 @@ def _dask_client(workers: int, scheduler: str | None) -> Iterator[Any]:
         logging.getLogger(name).setLevel(logging.CRITICAL)
     with dask.config.set(settings):
         if scheduler is not None:
-            try:
-                client = Client(scheduler, set_as_default=False)
-            except (OSError, ValueError) as error:
-                raise StudyError(
-                    f"no Dask scheduler answers ({error})",
-                    where=scheduler,
-                    remedy="Give the address that 'dask scheduler' prints, or leave --scheduler out",
-                ) from error
-            with client:
+            with _connected(scheduler) as client:
                 client.run(limit_threads)
                 yield client
             return
+        with _local_cluster(workers) as cluster, Client(cluster, set_as_default=False) as client:
+            yield client
+            # Closing while a dead worker is being replaced breaks inside Dask: its successor is awaited first.
+            with suppress(TimeoutError):
+                client.wait_for_workers(workers, timeout=10)
+
+
+def _connected(scheduler: str) -> Any:
+    """Return a client of a scheduler elsewhere."""
+    from distributed import Client
+
+    # An address of no known kind is refused here: Dask would leave a client behind that is only half made.
+    scheme, separator, _ = scheduler.partition("://")
+    try:
+        if not separator or scheme not in SCHEMES:
+            raise ValueError(f"an address begins with {SCHEMES[0]}:// or {SCHEMES[1]}://")
+        return Client(scheduler, set_as_default=False)
+    except (OSError, ValueError) as error:
+        raise StudyError(
+            f"no Dask scheduler answers ({error})",
+            where=scheduler,
+            remedy="Give the address that 'dask scheduler' prints, or leave --scheduler out",
+        ) from error
+
+
+def _local_cluster(workers: int) -> Any:
+    """Start worker processes on this machine."""
+    from distributed import LocalCluster
+
+    try:
         with _deaf_to_interrupts():
-            cluster = LocalCluster(
+            return LocalCluster(
                 n_workers=workers,
                 threads_per_worker=1,
                 # Even without a dashboard the scheduler serves HTTP: at the fixed port 8787 a second run would warn.
@@ -128,8 +153,11 @@ def _dask_client(workers: int, scheduler: str | None) -> Iterator[Any]:
                 scheduler_kwargs={"dashboard": False},
                 silence_logs=logging.CRITICAL,
             )
-        with cluster, Client(cluster, set_as_default=False) as client:
-            yield client
+    except (OSError, RuntimeError) as error:
+        raise StudyError(
+            f"the worker processes cannot be started ({error})",
+            remedy="Run with --workers 1, which needs none; on Linux, look whether /dev/shm can be written to",
+        ) from error
 
 
 @contextmanager

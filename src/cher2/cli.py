@@ -115,18 +115,14 @@ def compare(
     clinical: Annotated[Path, typer.Option(metavar="F", help="Clinical table (CSV).")],
 ) -> None:
     """Compare the cohorts of a study: high against low cHER2, site by site."""
-    from cher2.errors import CohortError
     from cher2.report.derive import derive, read_clinical
+    from cher2.report.write import write_report
     from cher2.study.folder import Study
-    from cher2.study.tables import write_csv
 
     home = Study.open(study)
-    table = read_clinical(clinical, home.protocol)
-    write_csv(table, home.path / "clinical.csv")
-    derived = derive(home)
-    if derived.comparison is None:
-        raise CohortError(derived.no_comparison)
+    derived = derive(home, read_clinical(clinical, home.protocol))
     print(derived.comparison)
+    print(f"\nReport: {write_report(home, derived)}")
 
 
 @app.command()

@@ -25,9 +25,9 @@ class Cher2Error(Exception):
 
     def __init__(self, what: str, *, where: str = "", remedy: str = "") -> None:
         super().__init__(what)
-        self.what = what
+        self.what = what.rstrip(".")
         self.where = where
-        self.remedy = remedy
+        self.remedy = remedy.rstrip(".")
 
     def __str__(self) -> str:
         text = f"{self.where}: {self.what}." if self.where else f"{self.what}."

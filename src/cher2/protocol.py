@@ -292,6 +292,25 @@ def _known_keys(location: tuple[int | str, ...]) -> list[str]:
     return sorted(model.model_fields)
 
 
+def as_protocol(protocol: Protocol | str | Path | None) -> Protocol:
+    """Return a protocol as it is, read from the file that is named, or the defaults for None.
+
+    Raises
+    ------
+    ProtocolError
+        It is something else, or the file cannot be used.
+    """
+    if isinstance(protocol, Protocol):
+        return protocol
+    if isinstance(protocol, (str, Path)):
+        return Protocol.load(protocol)
+    if protocol is None:
+        return Protocol()
+    raise ProtocolError(
+        f"a protocol was wanted, not {type(protocol).__name__}", remedy="Give a cher2.Protocol, a file's name or None"
+    )
+
+
 def example_toml() -> str:
     """Return the defaults as TOML, each key with its meaning, ready to be edited."""
     lines = ["# A cher2 protocol. Every key is optional; these are the defaults.", f'name = "{Protocol().name}"']

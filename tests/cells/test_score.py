@@ -4,10 +4,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from cher2 import Image, Protocol, score_image
+from cher2 import Image, Protocol, score_image, summarise_patients
 from cher2.cells.objects import COLUMNS
 from cher2.cells.score import grade_sample, measure_image
-from cher2.errors import ChannelError
+from cher2.errors import ChannelError, ImageError, ProtocolError
 from cher2.simulate.cells import populate_frame
 from cher2.simulate.frame import simulate_frame
 from cher2.simulate.settings import StudySettings
@@ -138,3 +138,24 @@ def test_sample_is_graded_as_a_whole(image):
     assert objects["kind"].iloc[-3:].tolist() == objects["kind"].iloc[:3].tolist()
     assert objects["kind"].iloc[: len(first)].tolist() == alone["kind"].tolist()
     assert gates.ck_min > 0
+
+
+def test_a_scored_frame_goes_straight_into_the_summary(scored):
+    """The README's lines: a frame by itself is a patient, called as the image is."""
+    patients = summarise_patients(scored.objects)
+    assert patients["patient_id"].tolist() == ["P1/a.tif"]
+    assert patients["n_ctcs"].tolist() == [len(scored.ctcs)]
+
+
+@pytest.mark.parametrize("wrong", [None, "frame.tif", np.zeros((4, 9, 9))])
+def test_what_is_no_image_is_refused(wrong):
+    with pytest.raises(ImageError, match="a frame is scored from an Image, not from"):
+        score_image(wrong)
+
+
+def test_a_protocol_may_be_a_file(image, scored, tmp_path):
+    path = tmp_path / "p.toml"
+    path.write_text("[grade]\ncutoffs = [1, 2, 3]\n", encoding="utf-8")
+    assert score_image(image, str(path)).ctcs["grade_auto"].min() >= scored.ctcs["grade_auto"].min()
+    with pytest.raises(ProtocolError, match="a protocol was wanted, not int"):
+        score_image(image, 7)

@@ -61,8 +61,18 @@ def test_a_duplicate_is_listed_but_not_counted(study):
     assert counts[1] == counts[0] - 1
 
 
-def test_an_image_without_results_is_not_counted_as_read(study):
+def test_a_study_that_is_not_finished_is_refused(study):
+    before = bytes_of(study)
     shutil.rmtree(study.folder_of("P03/frame_01.ome.tif"))
+    with pytest.raises(StudyError, match="not finished: 1 images are still to be scored, such as 'P03/frame_01"):
+        derive(study)
+    assert bytes_of(study) == before
+
+
+def test_an_image_that_failed_is_not_counted_as_read(study):
+    shutil.rmtree(study.folder_of("P03/frame_01.ome.tif"))
+    errors = "image,error,message\nP03/frame_01.ome.tif,ImageError,broken\n"
+    (study.path / "errors.csv").write_text(errors, encoding="utf-8")
     patient = derive(study).patients.set_index("patient_id").loc["P03"]
     assert (patient["n_images"], patient["n_ctcs"], patient["group"]) == (0, 0, "excluded")
 

@@ -40,6 +40,8 @@ class Plan:
         The images by name.
     measured : dict of tuple of str
         The frames of the files that need not be measured again, by the file's name.
+    replaces : bool
+        The study folder holds another study, which goes.
     """
 
     images: Path
@@ -48,6 +50,7 @@ class Plan:
     samples: pd.DataFrame
     files: dict[str, ImageFile]
     measured: dict[str, tuple[str, ...]]
+    replaces: bool = False
 
     @property
     def patients(self) -> int:
@@ -75,6 +78,12 @@ def make_plan(images: Path, study: Study, *, protocol: Path | None, samples: Pat
         Whatever of these makes a run impossible.
     """
     chosen, source = _protocol(protocol, study)
+    if force and _holds_others(study, find_image_files(images, chosen)):
+        # What is replaced leaves nothing behind: neither its protocol nor, later, its clinical table.
+        chosen, source = (Protocol.load(protocol), source) if protocol else (Protocol(), "the default protocol")
+        replaces = True
+    else:
+        replaces = False
     unmixing(chosen.compensation)  # A compensation that cannot be carried out must not fail image by image.
     files = {file.name: file for file in find_image_files(images, chosen)}
     table = assign_samples(list(files.values()), images, samples)
@@ -82,7 +91,7 @@ def make_plan(images: Path, study: Study, *, protocol: Path | None, samples: Pat
     measured = {} if force else _measured_files(study, files, chosen)
     if not force:
         _check_same_study(study, files, measured)
-    return Plan(images, chosen, source, table, files, measured)
+    return Plan(images, chosen, source, table, files, measured, replaces)
 
 
 def _protocol(path: Path | None, study: Study) -> tuple[Protocol, str]:
@@ -137,6 +146,17 @@ def _frames_on_disk(study: Study, file: ImageFile, wanted: str) -> tuple[str, ..
 
 def _any_score(study: Study, image: str) -> dict[str, Any] | None:
     return study.score_of(image, measured=True) or study.score_of(image)
+
+
+def _holds_others(study: Study, files: Sequence[ImageFile]) -> bool:
+    """Say whether a study holds other images: of other names, or of the same names with other bytes."""
+    if not study.exists():
+        return False
+    try:
+        _check_same_study(study, {file.name: file for file in files}, {})
+    except StudyError:
+        return True
+    return False
 
 
 def _check_same_study(study: Study, files: dict[str, ImageFile], measured: dict[str, tuple[str, ...]]) -> None:

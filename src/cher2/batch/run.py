@@ -133,6 +133,8 @@ def carry_out(
         [(item.file, item.error, item.message) for item in failed], columns=["image", "error", "message"]
     )
     write_csv(errors, study.path / "errors.csv")
+    if plan.replaces:
+        (study.path / "clinical.csv").unlink(missing_ok=True)
     if clinical is not None:
         write_csv(clinical, study.path / "clinical.csv")
     counts = {"n_files": len(plan.files), "n_failed": len(failed), "n_frames": sum(map(len, frames.values()))}
@@ -241,7 +243,7 @@ def _broken(file: str, error: Exception) -> FileOutcome:
 
 
 def _words(outcome: FileOutcome) -> str:
-    return outcome.message if outcome.error else f"{outcome.file}: {outcome.ctcs} CTCs"
+    return outcome.message if outcome.error else f"{outcome.file}: {outcome.ctcs} CTCs by its own gates"
 
 
 def _frame_samples(plan: Plan, frames: dict[str, tuple[str, ...]]) -> pd.DataFrame:

@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from cher2.cells.objects import GRADED
@@ -104,10 +105,21 @@ def _measure_frame(image: Image, study: Study, protocol: Protocol, source: dict[
         "pixel_size_from": "file" if image.pixel_size_um else "protocol",
         "n_objects": len(measured.objects),
         "synthetic": image.synthetic,
+        "most_counts": _most_counts(image),
     }
     study.write_image(image.name, measured.labels, measured.objects, score, measured=True)
     objects, _ = grade_sample(measured.objects, protocol)
     return int((objects["kind"] == "ctc").sum())
+
+
+def _most_counts(image: Image) -> int | None:
+    """Return the most that a pixel of an image can be, where that is known: by its type or by the file's word."""
+    if image.bits is not None:
+        return int(2**image.bits - 1)
+    if np.issubdtype(image.pixels.dtype, np.integer):
+        return 255 if image.pixels.dtype == np.uint8 else None
+    # Floats have no end, but those that somebody scaled to 1.
+    return 1 if float(image.pixels.max()) <= 1 else None
 
 
 def grade_frames(

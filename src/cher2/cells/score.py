@@ -18,8 +18,9 @@ from cher2.cells.identification import Gates, find_gates, identify
 from cher2.cells.measurement import measure
 from cher2.cells.objects import GRADE_NAMES, with_types
 from cher2.cells.segmentation import segment
+from cher2.errors import ImageError
 from cher2.images.image import Image
-from cher2.protocol import Protocol
+from cher2.protocol import Protocol, as_protocol
 
 ALGORITHM = "1"
 """Version of the algorithm: whatever changes a number in the table of objects changes it."""
@@ -77,15 +78,15 @@ class ScoredImage:
         return f"{len(ctcs)} CTCs ({grades}), {leukocytes} leukocytes; cHER2 ratio {ratio}"
 
 
-def score_image(image: Image, protocol: Protocol | None = None) -> ScoredImage:
+def score_image(image: Image, protocol: Protocol | str | None = None) -> ScoredImage:
     """Find, identify and grade the cells of one frame.
 
     Parameters
     ----------
     image : Image
         The frame; see :func:`cher2.read_image`.
-    protocol : Protocol, optional
-        The laboratory's decisions; the defaults where it is left out.
+    protocol : Protocol or str, optional
+        The laboratory's decisions, or the file that holds them; the defaults where it is left out.
 
     Returns
     -------
@@ -96,9 +97,16 @@ def score_image(image: Image, protocol: Protocol | None = None) -> ScoredImage:
     ChannelError
         The image lacks a channel that the protocol names, or has it twice.
     """
-    protocol = protocol or Protocol()
+    protocol = as_protocol(protocol)
+    if not isinstance(image, Image):
+        raise ImageError(
+            f"a frame is scored from an Image, not from {type(image).__name__}",
+            remedy="Read it with cher2.read_image, or make it with cher2.Image(pixels, channels)",
+        )
     measured = measure_image(image, protocol)
-    objects, gates = grade_sample(measured.objects, protocol)
+    # A frame by itself is a sample of a patient of its own, called as it is.
+    sample = measured.objects.assign(patient_id=image.name, sample_id=image.name)
+    objects, gates = grade_sample(sample, protocol)
     return ScoredImage(measured.labels, objects, gates)
 
 

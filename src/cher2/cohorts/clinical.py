@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from cher2.errors import ClinicalTableError
 from cher2.patients.identifiers import text_values
-from cher2.protocol import CohortRules, Protocol
+from cher2.protocol import CohortRules, Protocol, as_protocol
 
 _SITE_VALUES = {"1": 1, "1.0": 1, "True": 1, "0": 0, "0.0": 0, "False": 0}
 _MISSING = -1
@@ -52,7 +52,7 @@ def check_clinical(clinical: pd.DataFrame, protocol: Protocol | None = None) -> 
     Where sites are missing, ``oligometastatic`` is missing more often in patients close to the limit than in
     those far from it. Patients whose sites were all assessed have no such bias.
     """
-    rules = (protocol or Protocol()).cohort
+    rules = as_protocol(protocol).cohort
     _check_columns(clinical, rules)
     patients = _patients(clinical)
     columns = [site.column for site in rules.sites]

@@ -19,7 +19,7 @@ from cher2.cohorts.multiplicity import CORRECTIONS, adjust_p_values
 from cher2.errors import CohortError
 from cher2.patients.identifiers import natural_order, text_values
 from cher2.patients.table import GROUPS
-from cher2.protocol import CohortRules, Protocol
+from cher2.protocol import CohortRules, Protocol, as_protocol
 
 COLUMNS = {
     "variable": "str",
@@ -106,7 +106,7 @@ def compare_cohorts(
     ClinicalTableError
         The clinical table cannot be used.
     """
-    rules = (protocol or Protocol()).cohort
+    rules = as_protocol(protocol).cohort
     groups = _groups(patients)
     checked = check_clinical(clinical, protocol).set_index("patient_id")
     _refuse_strangers(groups.index, checked.index)

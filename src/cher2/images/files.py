@@ -205,7 +205,7 @@ class _Matcher:
         groups = {"{frame}": f"(?P<frame>{frame})", "{channel}": f"(?P<channel>{channel})"}
         parts = re.split(r"(\{frame\}|\{channel\})", self._pattern)
         body = "".join(groups.get(part) or re.escape(part) for part in parts)
-        return re.compile(f"(?P<folder>(?:.*/)?){body}", re.DOTALL)
+        return re.compile(f"(?P<folder>(?:.*/)?){body}", re.DOTALL | re.IGNORECASE)
 
     def match(self, path: str) -> _Match | None:
         """Take a path apart into the image's name and the channel; None where the pattern does not fit."""

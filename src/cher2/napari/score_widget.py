@@ -73,13 +73,14 @@ class ScoreWidget(QWidget):
         protocol = self.protocol.protocol()
         if self._worker is not None or protocol is None:
             return
+        # A result must not stand beside the error of another image.
+        self._say("")
+        self.summary.clear()
         try:
             frames = join_layers(self.channels.layers())
         except Cher2Error as error:
             self._fail(error)
             return
-        self._say("")
-        self.summary.clear()
         self._done, self._total = 0, len(frames)
         # Qt shows a bar that has neither a range nor a value as busy.
         self.progress.setRange(0, self._total if self._total > 1 else 0)

@@ -21,7 +21,7 @@ from cher2.patients.identifiers import natural_order, text_values
 from cher2.patients.reasons import Tally, reason
 from cher2.patients.table import patients_table
 from cher2.patients.uncertainty import jeffreys_interval, probability_above
-from cher2.protocol import PatientRules, Protocol
+from cher2.protocol import PatientRules, Protocol, as_protocol
 
 
 def summarise_patients(
@@ -61,7 +61,7 @@ def summarise_patients(
     >>> summarise_patients(cells)[["cher2_ratio", "group"]].values.tolist()
     [[0.8, 'high']]
     """
-    rules = (protocol or Protocol()).patient
+    rules = as_protocol(protocol).patient
     _require(cells, ("patient_id", "kind", "grade_auto"), "cells", GradingError)
     if images is not None:
         _require(images, ("patient_id", "image"), "images", SampleSheetError)

@@ -10,7 +10,7 @@ import pandas as pd
 from cher2.cells.objects import COLUMNS
 from cher2.cohorts.clinical import check_clinical
 from cher2.cohorts.comparison import CohortComparison, compare_cohorts
-from cher2.errors import ClinicalTableError, CohortError
+from cher2.errors import ClinicalTableError, CohortError, StudyError
 from cher2.patients.summary import summarise_patients
 from cher2.protocol import Protocol
 from cher2.study.folder import Study
@@ -44,32 +44,58 @@ class Derived:
     no_comparison: str = ""
 
 
-def derive(study: Study) -> Derived:
+def derive(study: Study, clinical: pd.DataFrame | None = None) -> Derived:
     """Derive the tables of a study and write them into it.
 
     Parameters
     ----------
     study : Study
         With its images scored; its ``clinical.csv``, where there is one, is compared.
+    clinical : DataFrame, optional
+        A checked clinical table that becomes the study's.
 
     Returns
     -------
     Derived
+
+    Raises
+    ------
+    StudyError
+        A run of the study was broken off.
+    CohortError
+        The clinical table that was given cannot be compared; nothing is written then.
     """
     protocol = study.protocol
     samples = study.samples
     scored = [study.folder_of(image).is_dir() for image in samples["image"]]
+    _check_finished(study, samples["image"][[not done for done in scored]])
     cells = final_cells(study.read_objects(samples["image"][scored], kinds=["ctc"]))
     images = samples.assign(image=samples["image"].where(pd.Series(scored), ""))
     patients = summarise_patients(cells, protocol, images)
+    if clinical is not None:
+        compare_cohorts(patients, clinical, protocol)  # Refused before anything is written.
+        write_csv(clinical, study.path / "clinical.csv")
+    comparison, reason = _compare(study, patients)
     write_csv(cells, study.path / "cells.csv")
     write_csv(patients, study.path / "patients.csv")
-    comparison, reason = _compare(study, patients)
     if comparison is not None:
         write_csv(comparison.table, study.path / "comparison.csv")
     else:
         (study.path / "comparison.csv").unlink(missing_ok=True)
     return Derived(cells, patients, comparison, reason)
+
+
+def _check_finished(study: Study, unscored: pd.Series[str]) -> None:
+    """Refuse a study with images that were neither scored nor found to fail."""
+    path = study.path / "errors.csv"
+    failed = set(read_csv(path, StudyError, "the list of images that failed")["image"]) if path.is_file() else set()
+    left = [image for image in unscored if image not in failed]
+    if left:
+        raise StudyError(
+            f"the study is not finished: {len(left)} images are still to be scored, such as {left[0]!r}",
+            where=str(study.path),
+            remedy="Run 'cher2 run' again with the same images: it goes on where it stopped",
+        )
 
 
 def final_cells(objects: pd.DataFrame) -> pd.DataFrame:

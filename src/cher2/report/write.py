@@ -82,6 +82,18 @@ def assumptions(study: Study) -> list[str]:
             f"{guessed} images do not say how large a pixel is: {protocol.image.pixel_size_um:g} um was taken from the "
             "protocol (image.pixel_size_um)"
         )
+    ends = [score["most_counts"] for score in scores if score and score.get("most_counts")]
+    low = [end for end in ends if end < protocol.grade.cutoffs[2]]
+    if low and protocol.grade.unit == "counts":
+        said.append(
+            f"{len(low)} images cannot hold a 3+: their pixels end at {max(low)} counts, but 3+ begins at "
+            f"{protocol.grade.cutoffs[2]:g}. Score the camera's own counts, or set grade.cutoffs for this depth"
+        )
+    if len(set(ends)) > 1:
+        said.append(
+            f"The images are of different depths, which end at {', '.join(map(str, sorted(set(ends))))} counts: "
+            "their intensities cannot be compared"
+        )
     return said
 
 

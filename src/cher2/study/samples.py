@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from datetime import date
 from pathlib import Path
 
 import pandas as pd
@@ -68,6 +69,7 @@ def _by_sheet(files: Sequence[ImageFile], folder: Path, path: Path) -> pd.DataFr
     kept = sheet.reindex(columns=list(COLUMNS), fill_value="")
     sheet = pd.DataFrame({name: kept[name].str.strip() for name in COLUMNS})
     _check_patients(sheet, path)
+    _check_draws(sheet, path)
     known = _by_location(files, folder)
     rows = [known.get(_location(path.parent / image)) for image in sheet["image"]]
     absent = [row for row, name in enumerate(rows) if name is None]
@@ -94,6 +96,33 @@ def _check_patients(sheet: pd.DataFrame, path: Path) -> None:
             where=str(path),
             remedy="Fill in patient_id in every row",
         )
+
+
+def _check_draws(sheet: pd.DataFrame, path: Path) -> None:
+    """Refuse dates and volumes that are none before anything is measured."""
+    for row, (drawn_on, blood_ml) in enumerate(zip(sheet["drawn_on"], sheet["blood_ml"], strict=True)):
+        if drawn_on and not _is_date(drawn_on):
+            raise SampleSheetError(
+                f"row {row + 2} gives drawn_on {drawn_on!r}", where=str(path), remedy="Write dates as 2021-03-31"
+            )
+        if blood_ml and not _is_volume(blood_ml):
+            raise SampleSheetError(
+                f"row {row + 2} gives blood_ml {blood_ml!r}", where=str(path), remedy="Write millilitres as 7.5"
+            )
+
+
+def _is_date(text: str) -> bool:
+    try:
+        return bool(date.fromisoformat(text))
+    except ValueError:
+        return False
+
+
+def _is_volume(text: str) -> bool:
+    try:
+        return 0 < float(text) < 1000
+    except ValueError:
+        return False
 
 
 def _check_complete(sheet: pd.DataFrame, files: Sequence[ImageFile], path: Path) -> None:

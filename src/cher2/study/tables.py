@@ -20,7 +20,7 @@ def read_csv(path: Path, kind: type[Cher2Error], what: str) -> pd.DataFrame:
     Parameters
     ----------
     path : Path
-        The file: UTF-8, with or without a byte order mark, separated by commas or semicolons.
+        The file: UTF-8, with or without a byte order mark, separated by commas, semicolons or tabs.
     kind : type of Cher2Error
         The error to raise.
     what : str
@@ -35,7 +35,8 @@ def read_csv(path: Path, kind: type[Cher2Error], what: str) -> pd.DataFrame:
         text = Path(path).read_bytes().decode("utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or "it is not UTF-8 text"
-        raise kind(f"{what} cannot be read ({reason})", where=str(path), remedy="Name a CSV file") from error
+        remedy = "Name a file that is saved as CSV UTF-8"
+        raise kind(f"{what} cannot be read ({reason})", where=str(path), remedy=remedy) from error
     try:
         names, rows = _split(text)
     except (csv.Error, ValueError) as error:
@@ -53,7 +54,7 @@ def _split(text: str) -> tuple[list[str], list[list[str]]]:
     if "\0" in text:
         raise ValueError("it is binary")
     header = next((line for line in text.splitlines() if line.strip()), "")
-    separator = ";" if header.count(";") > header.count(",") else ","
+    separator = max(",;\t", key=header.count)
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True)
     # A line of nothing but blanks is no row.
     numbered = [(reader.line_num, row) for row in reader if len(row) > 1 or "".join(row).strip()]

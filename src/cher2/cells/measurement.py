@@ -28,8 +28,8 @@ RING_MIN_PIXELS = 20
 """A ring with fewer pixels, in a crowd, gives no background: the frame's serves."""
 
 GATE_QUANTILES = {"ck": 0.5, "cd45": 0.35}
-"""What the gates look at. Half of the body need not be CK-, nor a quarter CD45-: a median does not follow a speck of
-cytokeratin, and the lower quartile does not follow a leukocyte that lies over three quarters of a CTC."""
+"""What the gates look at: the median of cytokeratin does not follow a speck, and a low quantile of CD45 does not
+follow a leukocyte that lies over most of a CTC."""
 
 Sums = NDArray[np.float64]
 

@@ -57,7 +57,7 @@ COLUMNS = (
     Column("p2", "float64", "probability of grade 2+"),
     Column("p3", "float64", "probability of grade 3+"),
     Column("ck_gate", "float64", "median cytokeratin over the cell body: what the gate looks at"),
-    Column("cd45_gate", "float64", "lower quartile of CD45 over the cell body: what the gate looks at"),
+    Column("cd45_gate", "float64", "35 % quantile of CD45 over the cell body: what the gate looks at"),
     Column("failed_gate", "str", "why it is not a CTC: the first gate that it failed; empty for a CTC"),
     Column("not_graded", "str", "why the object has no grade; empty where it has one"),
 )

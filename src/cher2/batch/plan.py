@@ -78,12 +78,10 @@ def make_plan(images: Path, study: Study, *, protocol: Path | None, samples: Pat
         Whatever of these makes a run impossible.
     """
     chosen, source = _protocol(protocol, study)
-    if force and _holds_others(study, find_image_files(images, chosen)):
+    replaces = force and _holds_others(study, find_image_files(images, chosen))
+    if replaces and protocol is None:
         # What is replaced leaves nothing behind: neither its protocol nor, later, its clinical table.
-        chosen, source = (Protocol.load(protocol), source) if protocol else (Protocol(), "the default protocol")
-        replaces = True
-    else:
-        replaces = False
+        chosen, source = Protocol(), "the default protocol"
     unmixing(chosen.compensation)  # A compensation that cannot be carried out must not fail image by image.
     files = {file.name: file for file in find_image_files(images, chosen)}
     table = assign_samples(list(files.values()), images, samples)

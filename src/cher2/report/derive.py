@@ -87,8 +87,7 @@ def derive(study: Study, clinical: pd.DataFrame | None = None) -> Derived:
 
 def _check_finished(study: Study, unscored: pd.Series[str]) -> None:
     """Refuse a study with images that were neither scored nor found to fail."""
-    path = study.path / "errors.csv"
-    failed = set(read_csv(path, StudyError, "the list of images that failed")["image"]) if path.is_file() else set()
+    failed = set(study.failed["image"])
     left = [image for image in unscored if image not in failed]
     if left:
         raise StudyError(

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from cher2.errors import Cher2Error, StudyError
+from cher2.errors import Cher2Error
 from cher2.images.files import ImageFile, find_image_files
 from cher2.images.reader import read_frames
 from cher2.protocol import Protocol
@@ -16,7 +16,7 @@ from cher2.report.page import PageContent, render_page
 from cher2.report.thumbnails import HOW_CHOSEN, Example, cell_thumbnail, choose_examples
 from cher2.study.folder import Study, file_of
 from cher2.study.provenance import read_provenance, software
-from cher2.study.tables import read_csv, write_whole
+from cher2.study.tables import write_whole
 
 EXAMPLES_PER_GRADE = 8
 
@@ -39,7 +39,6 @@ def write_report(study: Study, derived: Derived | None = None) -> Path:
     derived = derived or derive(study)
     examples, notes = _examples(study, derived.cells)
     protocol = study.protocol
-    failed = _failed(study)
     content = PageContent(
         title=study.path.absolute().name,
         synthetic=is_synthetic(study),
@@ -47,7 +46,7 @@ def write_report(study: Study, derived: Derived | None = None) -> Path:
         patients=derived.patients,
         comparison=derived.comparison,
         examples=examples,
-        images_failed=failed,
+        images_failed=study.failed,
         n_images=len(study.samples),
         software=read_provenance(study.path).get("software") or software(),
         notes=[*assumptions(study), *notes],
@@ -95,13 +94,6 @@ def assumptions(study: Study) -> list[str]:
             "their intensities cannot be compared"
         )
     return said
-
-
-def _failed(study: Study) -> pd.DataFrame:
-    path = study.path / "errors.csv"
-    if path.is_file():
-        return read_csv(path, StudyError, "the list of images that failed")
-    return pd.DataFrame(columns=["image", "error", "message"], dtype=str)
 
 
 def _examples(study: Study, cells: pd.DataFrame) -> tuple[dict[int, list[Example]], list[str]]:

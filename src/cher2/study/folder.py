@@ -130,6 +130,14 @@ class Study:
             )
         return table
 
+    @property
+    def failed(self) -> pd.DataFrame:
+        """The images that could not be scored, as in ``errors.csv``; empty where there is none."""
+        path = self.path / "errors.csv"
+        if not path.is_file():
+            return pd.DataFrame(columns=["image", "error", "message"], dtype=str)
+        return read_csv(path, StudyError, "the list of images that failed")
+
     def folder_of(self, image: str, *, measured: bool = False) -> Path:
         """Return the folder of an image's results, or of its measured half that waits to be graded."""
         return self.path / (".measured" if measured else "images") / image_id(image)

@@ -82,3 +82,7 @@ class GradingError(Cher2Error):
 
 class CohortError(Cher2Error):
     """The cohorts cannot be compared."""
+
+
+class ReviewError(Cher2Error):
+    """A reader's decision makes no sense, or cannot be stored or read."""

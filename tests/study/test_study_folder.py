@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 
 import numpy as np
 import pandas as pd
@@ -226,7 +227,7 @@ def test_only_the_images_of_the_study_are_kept(study):
     assert study.score_of("a.tif")
     assert study.score_of("s.tif#1")
     assert study.score_of("s.tif#2") is None
-    assert sorted(path.name for path in study.path.iterdir()) == ["images", "protocol.toml", "samples.csv"]
+    assert sorted(path.name for path in study.path.iterdir()) == ["images", "protocol.toml", "samples.csv", "study_id"]
     assert (study.path / "images" / "my notes").is_dir()
 
 
@@ -258,3 +259,23 @@ def test_a_score_is_json_that_a_person_can_read(study):
     text = (study.folder_of("a.tif") / "score.json").read_text(encoding="utf-8")
     assert json.loads(text) == {"image": "a.tif"}
     assert text.endswith("}\n")
+
+
+def test_a_study_keeps_its_identity_wherever_it_is_copied(study, tmp_path):
+    first = study.identity
+    assert len(first) == 32
+    study.create(study.protocol, study.samples)
+    assert study.identity == first
+    shutil.copytree(study.path, tmp_path / "copy")
+    assert Study(tmp_path / "copy").identity == first
+
+
+def test_two_studies_are_never_the_same(study, tmp_path):
+    other = Study(tmp_path / "other")
+    other.create(study.protocol, study.samples)
+    assert other.identity != study.identity
+
+
+def test_a_study_of_an_older_version_gets_an_identity_when_it_is_asked_for(study):
+    (study.path / "study_id").unlink()
+    assert study.identity == study.identity

@@ -2,7 +2,7 @@
 
 ::
 
-    STUDY/protocol.toml  samples.csv  clinical.csv  provenance.json
+    STUDY/protocol.toml  samples.csv  clinical.csv  provenance.json  study_id
     STUDY/images/<image_id>/objects.parquet  measured.parquet  labels.tif  score.json
     STUDY/cells.csv  patients.csv  errors.csv  comparison.csv  report.html     derived
 
@@ -20,6 +20,7 @@ import json
 import os
 import re
 import shutil
+import uuid
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -35,6 +36,7 @@ from cher2.study.samples import COLUMNS as SAMPLE_COLUMNS
 from cher2.study.tables import read_csv, write_csv, write_whole
 
 OBJECTS, MEASURED, LABELS, SCORE = "objects.parquet", "measured.parquet", "labels.tif", "score.json"
+IDENTITY = "study_id"
 
 
 def image_id(name: str) -> str:
@@ -114,6 +116,28 @@ class Study:
             ) from error
         write_csv(samples, self.path / "samples.csv")
         write_whole(self.path / "protocol.toml", protocol.to_toml().encode())
+        if not (self.path / IDENTITY).is_file():
+            self._make_identity()
+
+    @property
+    def identity(self) -> str:
+        """What names this study among all others, wherever its folder is copied: made once, then read."""
+        path = self.path / IDENTITY
+        try:
+            return path.read_text(encoding="ascii").strip()
+        except FileNotFoundError:
+            return self._make_identity()
+        except (OSError, UnicodeDecodeError) as error:
+            raise StudyError(
+                f"the study's identity cannot be read ({type(error).__name__})",
+                where=str(path),
+                remedy="Restore the file study_id: the decisions on this study are kept under it",
+            ) from error
+
+    def _make_identity(self) -> str:
+        made = uuid.uuid4().hex
+        write_whole(self.path / IDENTITY, f"{made}\n".encode())
+        return made
 
     @property
     def protocol(self) -> Protocol:

@@ -7,7 +7,6 @@ above the protocol's threshold (ASCO 2021 abstract 3036). What the abstract leav
 from __future__ import annotations
 
 from dataclasses import dataclass
-from fractions import Fraction
 
 import numpy as np
 import pandas as pd
@@ -17,6 +16,7 @@ from cher2.cells.objects import GRADES
 from cher2.errors import Cher2Error, GradingError, SampleSheetError
 from cher2.patients.counting import count_grades, count_images, grade_probabilities, why_ungraded
 from cher2.patients.draws import choose_draws, draw_dates, number_draws
+from cher2.patients.groups import groups_of_counts
 from cher2.patients.identifiers import natural_order, text_values
 from cher2.patients.misgrading import probability_above_misgraded
 from cher2.patients.reasons import Tally, reason
@@ -188,7 +188,7 @@ def _summary(
     rules: PatientRules,
 ) -> pd.DataFrame:
     n_ctcs, positive, strong = counts.sum(axis=1), counts[:, 1:4].sum(axis=1), counts[:, 2:4].sum(axis=1)
-    group = _groups(n_ctcs, positive, strong, rules)
+    group = groups_of_counts(counts, rules)
     certainty = _certainty(strong, positive, rules.ratio_threshold)
     # By the counts there is no ratio, though a cell may have been graded 0 by mistake.
     p_high = np.where(positive > 0, above, np.nan)
@@ -231,17 +231,3 @@ def _certainty(
         "wilson_high": wilson_high,
     }
     return {name: values[codes] for name, values in numbers.items()}
-
-
-def _groups(
-    n_ctcs: NDArray[np.int64], positive: NDArray[np.int64], strong: NDArray[np.int64], rules: PatientRules
-) -> NDArray[np.object_]:
-    counted = n_ctcs if rules.count == "all" else positive
-    # The threshold as it was written (0.75 is 3/4), compared in whole numbers of any size: exactly on the
-    # threshold is low, and no float may round it to either side.
-    threshold = Fraction(str(rules.ratio_threshold))
-    above = strong.astype(object) * threshold.denominator > positive.astype(object) * threshold.numerator
-    group = np.where(above.astype(bool), "high", "low").astype(object)
-    group[positive == 0] = "undefined"
-    group[counted < rules.min_ctcs] = "excluded"
-    return group

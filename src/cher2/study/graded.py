@@ -11,10 +11,9 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
-from scipy.spatial import cKDTree
 
 from cher2.cells.grading import intensity_reference
+from cher2.cells.nearest import nearest_pairs
 from cher2.cells.objects import GRADE_NAMES
 from cher2.errors import GradingError, StudyError
 from cher2.study.folder import Study
@@ -180,7 +179,7 @@ def _matches(study: Study, graded: pd.DataFrame, tables: list[pd.DataFrame]) -> 
                 yield objects.merge(cells[["object_id", "grade"]], on="object_id")
                 continue
             radius = objects["diameter_um"].to_numpy(float) / 2 / _pixel_size_um(study, str(image))
-            row, of = _nearest_pairs(cells[[*PLACE]].to_numpy(), objects[[*PLACE]].to_numpy(), radius)
+            row, of = nearest_pairs(cells[[*PLACE]].to_numpy(), objects[[*PLACE]].to_numpy(), radius)
             yield objects.iloc[of].assign(grade=cells["grade"].to_numpy()[row])
 
 
@@ -189,22 +188,6 @@ def _pixel_size_um(study: Study, image: str) -> float:
     if "pixel_size_um" not in score:
         raise StudyError(f"the results of {image} are damaged", where=str(study.path), remedy="Run 'cher2 run' again")
     return float(score["pixel_size_um"])
-
-
-def _nearest_pairs(
-    points: NDArray[np.float64], centroids: NDArray[np.float64], radius: NDArray[np.float64]
-) -> tuple[list[int], list[int]]:
-    """Pair points (n, 2) with centroids (m, 2) no farther than their radius: each once, nearest pairs first."""
-    near = cKDTree(points).sparse_distance_matrix(cKDTree(centroids), radius.max(), output_type="coo_matrix")
-    inside = near.data <= radius[near.col]
-    pairs = sorted(zip(near.data[inside], near.row[inside], near.col[inside], strict=True))
-    rows: dict[int, int] = {}
-    taken: set[int] = set()
-    for _, row, column in pairs:
-        if row not in rows and column not in taken:
-            rows[int(row)] = int(column)
-            taken.add(column)
-    return list(rows), list(rows.values())
 
 
 def _example(graded: pd.DataFrame, samples: pd.DataFrame) -> str:

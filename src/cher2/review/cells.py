@@ -1,0 +1,152 @@
+"""The cells that a reader goes through: the CTCs of a study, and the objects that a reader judged."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from cher2.cells.objects import empty_objects
+from cher2.errors import StudyError
+from cher2.review.decisions import Decision
+from cher2.review.state import match_cells
+from cher2.study.folder import OBJECTS, Study
+
+_AT_ONCE = 500
+"""Images whose tables are open at the same time."""
+
+
+@dataclass(frozen=True, eq=False)
+class StudyCells:
+    """Cells of a study, and what a decision on them needs to be found again.
+
+    Parameters
+    ----------
+    table : DataFrame
+        The rows of the tables of objects, numbered from 0.
+    fingerprints : ndarray of str, shape (n,)
+        The fingerprint of the results that each row comes from.
+    radius_px : ndarray of float, shape (n,)
+        Radius of a circle of the cell's area.
+    """
+
+    table: pd.DataFrame
+    fingerprints: NDArray[np.object_]
+    radius_px: NDArray[np.float64]
+
+    def __len__(self) -> int:
+        return len(self.table)
+
+
+def score_fingerprint(score: dict[str, Any] | None) -> str:
+    """Return what tells one segmentation of an image from another: while it stays, so do the objects' numbers."""
+    score = score or {}
+    source = score.get("source")
+    digest = source.get("digest", "") if isinstance(source, dict) else ""
+    return f"{score.get('measuring', '')}-{str(digest)[:16]}"
+
+
+def study_cells(study: Study, table: pd.DataFrame) -> StudyCells:
+    """Add to rows of a study's tables of objects what decisions need to find them."""
+    images = table["image"].unique()
+    scores = {image: study.score_of(image) or {} for image in images}
+    prints = {image: score_fingerprint(score) for image, score in scores.items()}
+    sizes = {image: _pixel_size_um(study, image, score) for image, score in scores.items()}
+    table = table.reset_index(drop=True)
+    radius = table["diameter_um"].to_numpy(float) / 2 / table["image"].map(sizes).to_numpy(float)
+    return StudyCells(table, table["image"].map(prints).to_numpy(object), radius)
+
+
+def scored_images(study: Study) -> list[str]:
+    """Return the images of a study that are finished, in the order of its list of samples."""
+    there = {path.name for path in (study.path / "images").iterdir()} if (study.path / "images").is_dir() else set()
+    return [image for image in study.samples["image"] if study.folder_of(image).name in there]
+
+
+def reviewed_cells(study: Study, decisions: Sequence[Decision] = ()) -> StudyCells:
+    """Return the cells to be reviewed.
+
+    Parameters
+    ----------
+    study : Study
+        With its images scored.
+    decisions : sequence of Decision
+        Objects that they judge are among the cells, whatever the machine took them for.
+
+    Returns
+    -------
+    StudyCells
+        The CTCs, each once (a copy in another frame is left out), in the order of the samples' images and numbers.
+
+    Raises
+    ------
+    StudyError
+        A table of objects cannot be read.
+    """
+    images = scored_images(study)
+    order = {image: place for place, image in enumerate(images)}
+    ctcs = _ctcs(study, images)
+    cells = study_cells(study, _sorted(ctcs[ctcs["duplicate_of"] == ""], order))
+    rows = match_cells(decisions, cells.table, cells.fingerprints, cells.radius_px)
+    missing = {d.image for d, row in zip(decisions, rows.tolist(), strict=True) if row < 0} & set(order)
+    if not missing:
+        return cells
+    judged = judged_objects(study, [d for d in decisions if d.image in missing], missing)
+    both = pd.concat([cells.table, judged], ignore_index=True).drop_duplicates(["image", "object_id"])
+    return study_cells(study, _sorted(both, order))
+
+
+def judged_objects(study: Study, decisions: Sequence[Decision], images: Iterable[str]) -> pd.DataFrame:
+    """Return the objects of some images, of any kind, that decisions are about."""
+    objects = study_cells(study, study.read_objects(images))
+    rows = match_cells(decisions, objects.table, objects.fingerprints, objects.radius_px)
+    return objects.table.iloc[np.unique(rows[rows >= 0])]
+
+
+def _sorted(table: pd.DataFrame, order: dict[str, int]) -> pd.DataFrame:
+    place = table["image"].map(order)
+    return table.assign(_place=place).sort_values(["_place", "object_id"], kind="stable").drop(columns="_place")
+
+
+def _ctcs(study: Study, images: Sequence[str]) -> pd.DataFrame:
+    """Read the CTCs of all images, many tables at a time."""
+    import pyarrow
+    import pyarrow.dataset
+
+    paths = [study.folder_of(image) / OBJECTS for image in images]
+    is_ctc = pyarrow.dataset.field("kind") == "ctc"
+    tables = []
+    for start in range(0, len(paths), _AT_ONCE):
+        some = [str(path) for path in paths[start : start + _AT_ONCE]]
+        try:
+            found = pyarrow.dataset.dataset(some, format="parquet").to_table(filter=is_ctc)
+        except (OSError, pyarrow.ArrowException) as error:
+            raise _unreadable(study, images, error) from error
+        if found.num_rows:
+            tables.append(found.to_pandas())
+    return pd.concat(tables, ignore_index=True) if tables else empty_objects()
+
+
+def _unreadable(study: Study, images: Sequence[str], error: Exception) -> StudyError:
+    """Name the table that cannot be read: reading many at a time does not tell."""
+    for image in images:
+        try:
+            study.objects_of(image)
+        except StudyError as named:
+            return named
+    return StudyError(
+        f"the tables of objects cannot be read together ({type(error).__name__})",
+        where=str(Path(study.path) / "images"),
+        remedy="Run 'cher2 run' again: they come from different versions of cher2",
+    )
+
+
+def _pixel_size_um(study: Study, image: str, score: dict[str, Any]) -> float:
+    if "pixel_size_um" not in score:
+        raise StudyError(f"the results of {image} are damaged", where=str(study.path), remedy="Run 'cher2 run' again")
+    return float(score["pixel_size_um"])

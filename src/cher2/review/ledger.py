@@ -1,0 +1,216 @@
+"""The cells of a study beside all that was decided on them: what every view of a review is taken from."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from cher2.review.cells import StudyCells, judged_objects, reviewed_cells, study_cells
+from cher2.review.decisions import Action, Decision, Reading
+from cher2.review.standing import CellStanding, machine_words, standing_of, with_standings
+from cher2.review.state import CellHistory, in_force, match_cells
+from cher2.study.folder import Study
+
+
+class Ledger:
+    """Cells and decisions, each decision with its cell.
+
+    Parameters
+    ----------
+    study : Study
+        With its images scored.
+    entries : sequence of Decision
+        The log from its beginning.
+
+    Raises
+    ------
+    StudyError
+        The study's results cannot be read.
+    """
+
+    def __init__(self, study: Study, entries: Sequence[Decision] = ()) -> None:
+        self.study = study
+        self._identity, self._protocol = study.identity, study.protocol.fingerprint()
+        self.last_entry = 0
+        self._cells = reviewed_cells(study, [entry for entry in entries if entry.action not in ("undo", "redo")])
+        self._machine: list[tuple[str, int | None]] = []
+        self._row_by_object: dict[tuple[str, int], int] = {}
+        self._by_row: dict[int, list[Decision]] = {}
+        self._known: set[str] = set()
+        self._row_by_entry: dict[str, int] = {}
+        self._lost: list[Decision] = []
+        self._number(0)
+        self.follow(entries)
+
+    @property
+    def cells(self) -> pd.DataFrame:
+        """The table of cells, numbered by row; rows are only ever added."""
+        return self._cells.table
+
+    @property
+    def fingerprints(self) -> NDArray[np.object_]:
+        """The fingerprint of the results that each cell comes from."""
+        return self._cells.fingerprints
+
+    @property
+    def radius_px(self) -> NDArray[np.float64]:
+        """The radius of a circle of each cell's area."""
+        return self._cells.radius_px
+
+    @property
+    def lost(self) -> tuple[Decision, ...]:
+        """Decisions in force whose cell is no longer there."""
+        return tuple(in_force(self._lost))
+
+    def __len__(self) -> int:
+        return len(self._cells)
+
+    def row_of(self, image: str, object_id: int) -> int | None:
+        """Return the row of an object; None where it is not in the table."""
+        return self._row_by_object.get((image, object_id))
+
+    def knows(self, entry: Decision) -> bool:
+        """Say whether an entry was taken in already."""
+        return entry.decision_id in self._known
+
+    def row_of_entry(self, entry: Decision) -> int | None:
+        """Return the row of an entry that was taken in; None where its cell is gone."""
+        return self._row_by_entry.get(entry.decision_id)
+
+    def machine(self, row: int) -> tuple[str, int | None]:
+        """Return the machine's kind and grade of a cell."""
+        return self._machine[row]
+
+    def entries_of(self, row: int) -> Sequence[Decision]:
+        """Return the log's entries on a cell, undos among them, in order."""
+        return self._by_row.get(row, ())
+
+    def history(self, row: int) -> CellHistory:
+        """Return what is in force on a cell."""
+        return CellHistory(in_force(self.entries_of(row)))
+
+    def histories(self) -> dict[int, CellHistory]:
+        """Return what is in force, by row; cells without any decision are left out."""
+        return {row: self.history(row) for row in self._by_row}
+
+    def standing(self, row: int, reader: str = "", *, blind: bool = False) -> CellStanding:
+        """Return how a cell stands: for a reader, or for all together."""
+        return standing_of(self._machine[row], self.entries_of(row), reader, blind=blind)
+
+    def final_cells(self, rows: NDArray[np.intp] | None = None) -> pd.DataFrame:
+        """Return cells with ``kind_final, grade, reader, reviewed_at``: all, or those of some rows."""
+        wanted = range(len(self)) if rows is None else rows.tolist()
+        table = self.cells if rows is None else self.cells.iloc[rows]
+        return with_standings(table, [self.standing(row) for row in wanted])
+
+    def decision_on(
+        self,
+        row: int,
+        action: Action,
+        reader: str,
+        before: tuple[str, int | None],
+        after: tuple[str, int | None],
+        *,
+        reason: str = "",
+        reading: Reading = "open",
+        refers_to: str = "",
+    ) -> Decision:
+        """Return a decision on a cell, to be stored.
+
+        Parameters
+        ----------
+        row : int
+            The cell.
+        action, reader, reason, reading, refers_to
+            As in :class:`~cher2.review.decisions.Decision`.
+        before, after : (str, int or None)
+            Kind and grade in force before and by this decision.
+        """
+        cell = self.cells.iloc[row]
+        return Decision(
+            study=self._identity,
+            image=str(cell["image"]),
+            object_id=int(cell["object_id"]),
+            y_px=float(cell["y_px"]),
+            x_px=float(cell["x_px"]),
+            radius_px=float(self.radius_px[row]),
+            action=action,
+            reader=reader,
+            kind_before=before[0],
+            grade_before=before[1],
+            kind=after[0],
+            grade=after[1],
+            reason=reason,
+            reading=reading,
+            refers_to=refers_to,
+            protocol=self._protocol,
+            score=str(self.fingerprints[row]),
+        )
+
+    def follow(self, entries: Iterable[Decision]) -> NDArray[np.intp]:
+        """Take in entries of the log that are not known yet.
+
+        Returns
+        -------
+        ndarray of int
+            The rows whose standing may have changed; rows may have been added for objects that are judged now.
+        """
+        new = [entry for entry in entries if entry.decision_id not in self._known]
+        if not new:
+            return np.zeros(0, np.intp)
+        rows = self._match(new)
+        strangers = [entry for entry, row in zip(new, rows.tolist(), strict=True) if row < 0]
+        if strangers and self._add_judged(strangers):
+            rows = self._match(new)
+        for entry, row in zip(new, rows.tolist(), strict=True):
+            self._known.add(entry.decision_id)
+            self.last_entry = max(self.last_entry, entry.entry)
+            if row < 0:
+                self._lost.append(entry)
+            else:
+                self._row_by_entry[entry.decision_id] = row
+                self._by_row.setdefault(row, []).append(entry)
+        return np.unique(rows[rows >= 0])
+
+    def add_objects(self, image: str) -> NDArray[np.intp]:
+        """Add all objects of an image to the table, of whatever kind, so that each can be judged.
+
+        Returns
+        -------
+        ndarray of int
+            The rows that are new.
+        """
+        objects = self.study.objects_of(image)
+        return self._add(objects[objects["duplicate_of"] == ""])
+
+    def _match(self, entries: Sequence[Decision]) -> NDArray[np.intp]:
+        return match_cells(entries, self.cells, self.fingerprints, self.radius_px)
+
+    def _add_judged(self, entries: Sequence[Decision]) -> bool:
+        there = {image for image in {e.image for e in entries} if self.study.folder_of(image).is_dir()}
+        there &= set(self.study.samples["image"])
+        found = judged_objects(self.study, [e for e in entries if e.image in there], sorted(there))
+        return len(self._add(found)) > 0
+
+    def _add(self, objects: pd.DataFrame) -> NDArray[np.intp]:
+        keys = zip(objects["image"], objects["object_id"], strict=True)
+        new = objects[[(str(image), int(number)) not in self._row_by_object for image, number in keys]]
+        first = len(self)
+        if len(new):
+            more = study_cells(self.study, new)
+            self._cells = StudyCells(
+                pd.concat([self._cells.table, more.table], ignore_index=True),
+                np.concatenate([self._cells.fingerprints, more.fingerprints]),
+                np.concatenate([self._cells.radius_px, more.radius_px]),
+            )
+            self._number(first)
+        return np.arange(first, len(self))
+
+    def _number(self, first: int) -> None:
+        table = self._cells.table.iloc[first:]
+        self._machine += machine_words(table)
+        for row, key in enumerate(zip(table["image"], table["object_id"].tolist(), strict=True), start=first):
+            self._row_by_object[key] = row

@@ -105,7 +105,8 @@ class ReviewSession(ReaderView):
         Returns
         -------
         bool
-            Whether the decision is stored. One that is not is shown as unsaved, and the cell stays current.
+            Whether the decision is stored. One that is not is shown as unsaved, and the cell stays current; while any
+            waits for :meth:`retry`, so do all that follow.
         """
         return self._decide("grade", "ctc", grade)
 
@@ -254,8 +255,12 @@ class ReviewSession(ReaderView):
         decision = self.ledger.decision_on(
             row, action, self.reader, before, (kind, grade), reason=reason, reading=reading, refers_to=refers_to
         )
+        # What waits is stored first and in its order: whoever retries stores this one with it.
+        waits = bool(self._unsaved)
         self._unsaved[decision.decision_id] = decision, row
-        stored = self.retry()
+        if waits:
+            self.unsaved_changed.emit(len(self._unsaved))
+        stored = not waits and self.retry()
         self._changed(np.array([row]))
         return stored
 

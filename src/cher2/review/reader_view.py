@@ -127,6 +127,10 @@ class ReaderView:
         rows = np.flatnonzero((self.cells["patient_id"] == patient_id).to_numpy())
         return summarise_patients(self.ledger.final_cells(rows), self.protocol, images).iloc[0]
 
+    def following(self, count: int) -> list[int]:
+        """Return the rows that come after the current one, no more than `count`."""
+        return self._place.ahead(count)
+
     def go_to(self, row: int) -> None:
         """Make a cell of the queue the current one.
 

@@ -119,23 +119,19 @@ class FrameFollower(QObject):
 
     def _colours(self, image: str) -> dict[int | None, str]:
         """Return the outline colours of a frame: by what stands for its cells, faint for other objects."""
-        cells = self._view.cells
-        here = np.flatnonzero((cells["image"] == image).to_numpy())
-        if self._view.blind:
-            frame = self.reader.frame(image)
-            numbers = [] if frame is None else range(1, int(frame.labels.max(initial=0)) + 1)
-            return {None: "#00000000", 0: "#00000000", **dict.fromkeys(numbers, BLIND_COLOUR)}
-        frame = self.reader.frame(image)
+        frame, cells = self.reader.frame(image), self._view.cells
         count = 0 if frame is None else int(frame.labels.max(initial=0))
-        kinds, grades = ["other"] * count, [None] * count
-        for row in here.tolist():
+        if self._view.blind:
+            return {None: "#00000000", 0: "#00000000", **dict.fromkeys(range(1, count + 1), BLIND_COLOUR)}
+        kinds, grades = ["other"] * count, list[int | None]([None] * count)
+        for row in np.flatnonzero((cells["image"] == image).to_numpy()).tolist():
             number, standing = int(cells["object_id"].iloc[row]), self._view.standing(row)
             if number <= count:
                 kinds[number - 1], grades[number - 1] = standing.kind, standing.grade
         return outline_colours(kinds, grades)
 
     def _pick(self, viewer: Any, event: Any) -> Generator[None, None, None]:
-        """A click, that is no drag, on a cell of the review makes it the current one."""
+        """Make a cell of the review the current one by a click on it that is no drag."""
         yield
         dragged = False
         while event.type == "mouse_move":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from html import escape
 from pathlib import Path
 from typing import Any
@@ -11,11 +12,12 @@ import napari.viewer
 import pandas as pd
 from napari.utils.notifications import show_error
 from numpy.typing import NDArray
+from psygnal import SignalInstance
 from qtpy.QtCore import QTimer, Signal  # type: ignore[attr-defined]  # qtpy renames PyQt's pyqtSignal
 from qtpy.QtWidgets import QInputDialog, QLabel, QMessageBox, QProgressBar, QVBoxLayout, QWidget
 
 from cher2.cells.objects import GRADES
-from cher2.errors import Cher2Error, ReviewError
+from cher2.errors import Cher2Error
 from cher2.napari.cell_view import CellView
 from cher2.napari.cells_panel import CellsPanel
 from cher2.napari.current_cell import enlarged, facts_of, outline_of, thumbnail_of, unit_scales
@@ -70,9 +72,9 @@ class ReviewPanel(QWidget):
         self._known = len(session.cells)
         self._is_closed = False
         self.follower = FrameFollower(viewer, session, self._frames, self)
-        self.actions = self._make_actions()
+        self.commands = self._make_commands()
         self.controls = QueueControls(natural_order(session.cells["patient_id"].unique()))
-        self.view, self.buttons = CellView(), DecisionButtons(self.actions)
+        self.view, self.buttons = CellView(), DecisionButtons(self.commands)
         self.patient, self.status, self.progress = QLabel(), QLabel(), QProgressBar()
         self.cells = CellsPanel(session, self._loader)
         self._retry = self._timer(self._try_again, single=False)
@@ -108,9 +110,9 @@ class ReviewPanel(QWidget):
         finally:
             self.closed.emit()
 
-    def _make_actions(self) -> Mapping[str, Callable[[], None]]:
+    def _make_commands(self) -> Mapping[str, Callable[[], None]]:
         session = self.session
-        decide = {f"grade_{grade}": lambda grade=grade: session.grade(grade) for grade in GRADES}
+        decide: dict[str, Callable[[], Any]] = {f"grade_{grade}": partial(session.grade, grade) for grade in GRADES}
         decide |= {name: getattr(session, name) for name in ("not_ctc", "is_ctc", "skip", "undo", "redo")}
         go: dict[str, Callable[[], Any]] = {
             "next": session.go_next,
@@ -121,7 +123,7 @@ class ReviewPanel(QWidget):
             "auto_contrast": lambda: self.view.set_auto_contrast(not self.view.auto_box.isChecked()),
             "show_keys": self._show_keys,
         }
-        return {name: lambda do=do: self._do(do) for name, do in (decide | go).items()}
+        return {name: partial(self._do, do) for name, do in (decide | go).items()}
 
     def _do(self, action: Callable[[], Any]) -> None:
         """Do what a key or a button says; what cannot be done is said in the dock."""
@@ -136,7 +138,7 @@ class ReviewPanel(QWidget):
 
     def _connect(self) -> None:
         session = self.session
-        self._connections = [
+        self._connections: list[tuple[SignalInstance, Callable[..., Any]]] = [
             (session.current_changed, self._show_current),
             (session.standings_changed, self._take_standings),
             (session.order_changed, self._take_queue),
@@ -302,7 +304,8 @@ def patient_html(patient: pd.Series[Any]) -> str:
     colour = GROUP_COLOURS[patient["group"]]
     ratio = "no ratio: no HER2+ CTC"
     if not pd.isna(patient["cher2_ratio"]):
-        ratio = f"cHER2 ratio <b>{patient['cher2_ratio']:.2f}</b> ({patient['ratio_low']:.2f} to {patient['ratio_high']:.2f})"
+        low, high = patient["ratio_low"], patient["ratio_high"]
+        ratio = f"cHER2 ratio <b>{patient['cher2_ratio']:.2f}</b> ({low:.2f} to {high:.2f})"
     counts = " / ".join(str(patient[f"n_grade_{grade}"]) for grade in GRADES)
     borderline = ", borderline" if patient["borderline"] else ""
     return (

@@ -17,6 +17,7 @@ from qtpy.QtWidgets import (
     QHBoxLayout,
     QLabel,
     QLineEdit,
+    QMainWindow,
     QPushButton,
     QVBoxLayout,
     QWidget,
@@ -100,12 +101,16 @@ class ReviewWidget(QWidget):
             log.close()
             raise
         self.panel = ReviewPanel(self._viewer, session, images)
-        self.layout().addWidget(self.panel, 1)
+        self._column.addWidget(self.panel, 1)
         self.form.hide()
+        window = main_window(self)
+        if isinstance(window, QMainWindow):
+            # The current cell has the whole height; gallery and plot are wide rather than high.
+            window.setCorner(Qt.Corner.BottomRightCorner, Qt.DockWidgetArea.RightDockWidgetArea)
         dock = self._viewer.window.add_dock_widget(self.panel.cells, name=f"Cells of {study.path.name}", area="bottom")
         self._cells_dock = dock
-        self._shortcuts = ReviewShortcuts(self.panel.actions)
-        self._shortcuts.attach(main_window(self))
+        self._shortcuts = ReviewShortcuts(self.panel.commands)
+        self._shortcuts.attach(window)
 
     def close_study(self) -> None:
         """Close the study that is open: no layer, no dock, no key and no thread stays behind."""
@@ -184,10 +189,9 @@ class ReviewWidget(QWidget):
         form.addRow(self.open_button)
         form.addRow(self.error)
         form.addRow(QLabel("<i>For research use only</i>"))
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(0, 0, 0, 0)
-        layout.setAlignment(Qt.AlignmentFlag.AlignTop)
-        layout.addWidget(self.form)
+        self._column = QVBoxLayout(self)
+        self._column.setContentsMargins(0, 0, 0, 0)
+        self._column.addWidget(self.form)
         self.setMinimumWidth(400)
 
 

@@ -53,6 +53,11 @@ class FrameOutlines:
         return [n for n, area in found.items() if areas.get(n) == area and n not in self.state.rows]
 
     @property
+    def drawn(self) -> list[int]:
+        """The objects that readers drew or changed."""
+        return sorted(set(self.state.areas) - set(self.untouched))
+
+    @property
     def measured(self) -> dict[int, dict[str, Any]]:
         """The measured rows of the objects whose outlines are as they were measured on these labels."""
         rows = {}

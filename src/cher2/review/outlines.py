@@ -74,9 +74,7 @@ def corrected_objects(
 def _with_corrections(
     outlines: FrameOutlines, objects: pd.DataFrame, segmented: SegmentedImage | None, rules: SampleRules | None
 ) -> pd.DataFrame:
-    untouched = outlines.untouched
-    kept = objects[objects["object_id"].isin(untouched)]
-    drawn = sorted(set(outlines.state.areas) - set(untouched))
+    kept, drawn = objects[objects["object_id"].isin(outlines.untouched)], outlines.drawn
     if not drawn:
         return kept.reset_index(drop=True)
     graded = graded_rows(outlines, drawn, objects, segmented, rules)

@@ -174,6 +174,12 @@ class ReaderView:
         row, self._filter = self.current, chosen
         self._make_order(row)
 
+    def take_corrected(self, image: str) -> None:
+        """Take over an image whose outlines were corrected, and order the cells anew."""
+        row = self.current
+        self._changed(self.ledger.take_corrected(image))
+        self._make_order(row)
+
     def _waiting(self, row: int) -> Sequence[Decision]:
         """Return the decisions on a cell that are not stored yet."""
         return ()
@@ -198,7 +204,8 @@ class ReaderView:
         if self.blind and not self._queue.blind:
             order = np.random.default_rng(self._seed).permutation(order)
         patients = self.cells["patient_id"].tolist()
-        kept = [at for at in order.tolist() if self._filter.keeps(at, patients[at], standings[at])]
+        there = [at for at in order.tolist() if at not in self.ledger.gone]
+        kept = [at for at in there if self._filter.keeps(at, patients[at], standings[at])]
         self._place.set_rows(kept, row)
         self.order_changed.emit()
         self.current_changed.emit(self.current)

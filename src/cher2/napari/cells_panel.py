@@ -24,6 +24,10 @@ AHEAD = 12
 """Cells of the queue whose pictures are loaded before they are reached."""
 
 
+COLOUR_AFTER_MS = 1500
+"""How long after the last decision the points take their colours."""
+
+
 class CellsPanel(QWidget):
     """Gallery and scatter plot of a review.
 
@@ -80,8 +84,8 @@ class CellsPanel(QWidget):
         """Take over how some cells stand."""
         changed = list(rows)
         self.gallery.set_states(changed, [state_of(self._view.standing(row)) for row in changed])
-        # All points are coloured in one go: a reader who grades ten cells a second must not wait for each.
-        self._recolour.start(250)
+        # All points are coloured in one go, in a pause: drawing them takes longer than the next cell may.
+        self._recolour.start(COLOUR_AFTER_MS)
 
     def take_current(self, row: int | None) -> None:
         """Mark the current cell, and load the pictures of those that follow."""

@@ -18,7 +18,7 @@ from cher2.report.cell_pictures import StudyFrames
 from cher2.review.outlines import corrected_labels
 from cher2.review.reader_view import ReaderView
 
-AFTER_MS = 30
+AFTER_MS = 120
 """The viewer follows when a reader stays this long: going through cells must not wait for whole frames."""
 
 AHEAD = 3

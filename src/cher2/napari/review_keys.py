@@ -87,7 +87,10 @@ class ReviewShortcuts:
         """Put the keys in force in a window, and in no other."""
         self.detach()
         for key in KEYS:
-            shortcut = QShortcut(QKeySequence(key.keys), window)
+            shortcut = QShortcut(window)
+            # Where ? is on a shifted key, some platforms report the Shift with it and some do not.
+            names = (key.keys, "Shift+?") if key.keys == "?" else (key.keys,)
+            shortcut.setKeys([QKeySequence(name) for name in names])
             shortcut.setContext(Qt.ShortcutContext.WindowShortcut)
             shortcut.setAutoRepeat(key.repeats)
             shortcut.activated.connect(self._actions[key.action])

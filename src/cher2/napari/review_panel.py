@@ -36,6 +36,9 @@ RETRY_MS, REMEMBER_AFTER_MS, REFRESH_MS = 2000, 1000, 10_000
 """How often what is not saved is tried again, how long after a move the place is stored, and how often other readers'
 decisions are looked for."""
 
+PAUSE_MS = 120
+"""What hangs on many cells follows when a reader pauses so long: the next cell must not wait for it."""
+
 
 class ReviewPanel(QWidget):
     """The dock of one session.
@@ -70,7 +73,7 @@ class ReviewPanel(QWidget):
         self._loader = PictureLoader(self._frames, session.cells, parent=self)
         self._scales = unit_scales(session.cells, session.protocol.grade.unit)
         self._known = len(session.cells)
-        self._is_closed = False
+        self._is_closed = self._outdated = False
         self.follower = FrameFollower(viewer, session, self._frames, self)
         self.commands = self._make_commands()
         self.controls = QueueControls(natural_order(session.cells["patient_id"].unique()))
@@ -78,8 +81,7 @@ class ReviewPanel(QWidget):
         self.patient, self.status, self.progress = QLabel(), QLabel(), QProgressBar()
         self.cells = CellsPanel(session, self._loader)
         self._retry = self._timer(self._try_again, single=False)
-        self._patient_soon = self._timer(self._show_patient)
-        self._recolour_soon = self._timer(self.follower.recolour)
+        self._pause = self._timer(self._catch_up)
         self._remember_soon = self._timer(session.remember)
         self._refresh = self._timer(self._look_for_others, single=False)
         self._lay_out()
@@ -99,7 +101,7 @@ class ReviewPanel(QWidget):
         if self._is_closed:
             return
         self._is_closed = True
-        for timer in (self._retry, self._patient_soon, self._recolour_soon, self._remember_soon, self._refresh):
+        for timer in (self._retry, self._pause, self._remember_soon, self._refresh):
             timer.stop()
         for signal, slot in self._connections:
             signal.disconnect(slot)
@@ -194,7 +196,7 @@ class ReviewPanel(QWidget):
         self.cells.take_current(row)
         self.follower.go_to(row)
         self._show_cell(row)
-        self._patient_soon.start(0)
+        self._pause.start(PAUSE_MS)
         self._remember_soon.start(REMEMBER_AFTER_MS)
 
     def _show_cell(self, row: int | None) -> None:
@@ -222,15 +224,22 @@ class ReviewPanel(QWidget):
         self.cells.take_standings(rows.tolist())
         if self.session.current in rows:
             self._show_cell(self.session.current)
-        self._show_progress()
-        self._patient_soon.start(0)
-        self._recolour_soon.start(100)
+        self._outdated = True
+        self._pause.start(PAUSE_MS)
 
     def _take_queue(self) -> None:
         self.controls.set_queue(self.session.queue.name)
         self.controls.set_blind(self.session.blind)
         self.cells.take_order()
         self._show_progress()
+
+    def _catch_up(self) -> None:
+        """Bring up to date what the reader looks at in a pause: the patient, the progress, the outlines' colours."""
+        self._show_patient()
+        self._show_progress()
+        if self._outdated:
+            self._outdated = False
+            self.follower.recolour()
 
     def _show_progress(self) -> None:
         progress = self.session.progress
@@ -270,7 +279,8 @@ class ReviewPanel(QWidget):
         elif not count and self._retry.isActive():
             self._retry.stop()
             self._say("All decisions are saved.")
-        self._show_progress()
+        if count:
+            self._show_progress()
 
     def _tell_failure(self, why: str) -> None:
         if not self.status.text().startswith("NOT SAVED"):

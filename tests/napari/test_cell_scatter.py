@@ -2,6 +2,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from matplotlib.colors import to_hex
+from matplotlib.transforms import Affine2D
 from qtpy.QtCore import QPoint, QPointF, Qt
 from qtpy.QtGui import QColor, QWheelEvent
 from qtpy.QtWidgets import QApplication, QVBoxLayout, QWidget
@@ -64,7 +65,8 @@ def around(points, room=12):
 
 
 def colour_at(widget, point):
-    return QColor(widget.grab().toImage().pixel(point)).name()
+    # a screen of high density has more pixels than the widget
+    return QColor(widget.grab().toImage().scaled(widget.size()).pixel(point)).name()
 
 
 def heard(signal):
@@ -138,10 +140,11 @@ def test_points_lie_where_asinh_puts_them(scatter):
     low, high = np.arcsinh(CK.min() / 10), np.arcsinh(CK.max() / 10)
     room = 0.04 * (high - low)
     share = (np.arcsinh(CK / 10) - low + room) / (high - low + 2 * room)
-    box = scatter.canvas.axes.bbox
+    box = scatter.canvas.axes.bbox.frozen().transformed(Affine2D().scale(1 / scatter.canvas.device_pixel_ratio))
     found = [scatter.canvas.position(row).x() for row in range(6)]
     assert found == pytest.approx(box.x0 + share * box.width, abs=0.01)
     assert scatter.canvas.axes.get_xlabel() == "CK (counts, asinh)"
+    assert "CK is linear within ±10." in scatter.log_box.toolTip()
 
 
 def test_without_asinh_the_axes_are_linear_and_sizes_always(scatter):
@@ -282,6 +285,16 @@ def test_a_blinded_reader_sees_neither_grades_nor_her2(scatter):
 def test_the_unit_of_her2_is_named(scatter):
     scatter.set_cells(table(), unit="leukocyte_ratio")
     assert scatter.canvas.axes.get_ylabel() == "HER2 (× leukocytes, asinh)"
+
+
+def test_the_plot_keeps_its_size_whatever_is_said(scatter):
+    scatter.resize(360, 400)
+    settle()
+    before = scatter.canvas.size()
+    scatter.set_cells(table(her2=np.array([np.nan, 40, 90, np.nan, 500, 1500])))
+    scatter.select([0, 1])
+    settle()
+    assert scatter.canvas.size() == before
 
 
 class Dock(QWidget):

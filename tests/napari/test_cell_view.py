@@ -65,7 +65,8 @@ def view(qtbot):
 
 
 def colour_at(widget, point):
-    colour = QColor(widget.grab().toImage().pixel(point))
+    # a screen of high density has more pixels than the widget
+    colour = QColor(widget.grab().toImage().scaled(widget.size()).pixel(point))
     return colour.red(), colour.green(), colour.blue()
 
 
@@ -77,7 +78,7 @@ def pixels(widget):
     """Return the picture of a widget, shape (Y, X, 3)."""
     buffer = QBuffer()
     buffer.open(QIODevice.OpenModeFlag.WriteOnly)
-    widget.grab().save(buffer, "PNG")
+    widget.grab().toImage().scaled(widget.size()).save(buffer, "PNG")
     return cv2.imdecode(np.frombuffer(buffer.data().data(), np.uint8), cv2.IMREAD_COLOR)[..., ::-1]
 
 

@@ -193,7 +193,6 @@ class CellScatter(QWidget):
     def _lay_out(self) -> None:
         self.clear_button.setText("Clear selection")
         self.log_box.setChecked(True)
-        self.log_box.setToolTip(_LOG_TIP)
         self.canvas.setToolTip(_LINES_TIP)
         chooser = QHBoxLayout()
         for name, box in (("x", self.x_box), ("y", self.y_box)):
@@ -207,8 +206,6 @@ class CellScatter(QWidget):
         for widget in (self.x_box, self.y_box, self.log_box, self.clear_button):
             widget.setFocusPolicy(Qt.FocusPolicy.NoFocus)
         self.status.setWordWrap(True)
-        # Always two lines: the plot must not be drawn anew because a word comes or goes.
-        self.status.setMinimumHeight(2 * self.status.fontMetrics().lineSpacing())
         self.canvas.setMinimumSize(240, 200)
         column = QVBoxLayout(self)
         column.setContentsMargins(4, 4, 4, 4)
@@ -237,6 +234,12 @@ class CellScatter(QWidget):
             colours = np.full(len(xy), BLIND_COLOUR, dtype=object) if self._blind else self._colours
             axes = (self._axis(measures[0], xy[:, 0]), self._axis(measures[1], xy[:, 1]))
             self.canvas.plot(xy, self._rows, colours, axes)
+            widths = [
+                f"{measure.title} is linear within ±{axis.linear_width:g}."
+                for measure, axis in zip(measures, axes, strict=True)
+                if axis.linear_width is not None
+            ]
+            self.log_box.setToolTip(" ".join([_LOG_TIP, *widths]))
         else:
             self.canvas.plot(
                 np.empty((0, 2)), self._rows, self._colours, (ScatterAxis("", 0, 1), ScatterAxis("", 0, 1))
@@ -275,6 +278,8 @@ class CellScatter(QWidget):
         self.legend.setText(_BLIND_LEGEND if self._blind else _LEGEND)
 
     def _follow_theme(self) -> None:
+        # Always room for two lines: the plot must not change its size because a word comes or goes.
+        self.status.setMinimumHeight(2 * self.status.fontMetrics().lineSpacing() + 4)
         palette = self.palette()
         self.canvas.set_theme(palette.color(QPalette.ColorRole.Window), palette.color(QPalette.ColorRole.WindowText))
         self._plot()

@@ -190,7 +190,8 @@ class CellTiles(QWidget):
         painter.restore()
 
     def _paint_words(self, painter: QPainter, name: str, place: QRectF, below: str) -> None:
-        inner = place.adjusted(5, 3, -5, -3)
+        # In a narrow tile the words stand above the scale bar, not beside it.
+        inner = place.adjusted(5, 3, -5, -3 if place.width() >= _WIDE_PX else -11)
         title, colour = ("Colour", "#ffffff") if name == COLOUR else _title(name)
         for text, ink, corner in (
             (title, colour, Qt.AlignmentFlag.AlignTop | Qt.AlignmentFlag.AlignLeft),

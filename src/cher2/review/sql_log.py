@@ -137,28 +137,28 @@ class SqlLog(ABC):
         ReviewError
             The log cannot be read.
         """
-        rows = self.rows(after)
+        rows = self._run(lambda connection: self._rows(connection, after, check=True), writes=False)
         found = [decision_of(row, self.where) for row in rows]
         if rows:
             self._remember(Head(rows[-1]["entry"], rows[-1]["hash"]))
         return found
 
-    def rows(self, after: int = 0) -> list[dict[str, Any]]:
+    def rows(self) -> list[dict[str, Any]]:
         """Return the entries as they are stored, with ``previous_hash`` and ``hash``: what a check of the log reads.
 
         Raises
         ------
         ReviewError
-            The log cannot be read, or no longer holds what it held.
+            The log cannot be read.
         """
+        return self._run(lambda connection: self._rows(connection, 0, check=False), writes=False)
 
-        def read(connection: Connection) -> list[dict[str, Any]]:
+    def _rows(self, connection: Connection, after: int, *, check: bool) -> list[dict[str, Any]]:
+        if check:
             self._check_seen(connection)
-            mine = decisions.c.study == self._study
-            query = select(decisions).where(mine, decisions.c.entry > after).order_by(decisions.c.entry)
-            return [dict(row) for row in connection.execute(query).mappings()]
-
-        return self._run(read, writes=False)
+        mine = decisions.c.study == self._study
+        query = select(decisions).where(mine, decisions.c.entry > after).order_by(decisions.c.entry)
+        return [dict(row) for row in connection.execute(query).mappings()]
 
     def head(self) -> Head:
         """Return the newest entry: kept elsewhere, it shows later that nothing was cut off."""

@@ -83,6 +83,9 @@ class SqliteLog(SqlLog):
         try:
             make_file(self.path, timeout_s)
             self._identity = self._open()
+        except ReviewError:
+            self._engine.dispose()
+            raise
         except (sqlite3.Error, SQLAlchemyError) as error:
             self._engine.dispose()
             raise self._explain(error) from error

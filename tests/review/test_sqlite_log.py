@@ -6,10 +6,8 @@ import contextlib
 import os
 import shutil
 import sqlite3
-import statistics
 import subprocess
 import tempfile
-import time
 from pathlib import Path
 
 import psutil
@@ -68,17 +66,6 @@ def test_it_writes_ahead_and_every_commit_is_on_the_disk(log):
     log.append([decision(1)])
     log.close()
     assert [path.name for path in log.path.parent.iterdir()] == ["reviews.sqlite"]
-
-
-def test_a_commit_is_quick(log):
-    """The mark is 10 ms; where other work runs on the machine, the 95th percentile says little."""
-    took = []
-    for number in range(100):
-        new = decision(number)
-        started = time.perf_counter()
-        log.append([new])
-        took.append(time.perf_counter() - started)
-    assert statistics.median(took) < 0.010
 
 
 def test_a_full_disk(log, request):
@@ -283,3 +270,15 @@ def test_a_study_that_moved_to_a_network_stops_writing_ahead(log, monkeypatch):
 
 def test_a_disk_of_this_computer_is_no_network(tmp_path):
     assert not sqlite_file.on_network(tmp_path / "reviews.sqlite")
+
+
+def test_a_backup_made_during_a_review_is_whole(log):
+    """As docs/review_database.md says; it keeps the mode, so that it can take the file's place."""
+    log.append([decision(number) for number in range(20)])
+    copy = log.path.with_name("reviews_backup.sqlite")
+    with contextlib.closing(sqlite3.connect(log.path)) as source, contextlib.closing(sqlite3.connect(copy)) as target:
+        source.backup(target)
+    with contextlib.closing(SqliteLog(copy, "study")) as restored:
+        assert restored.entries() == log.entries()
+        assert restored.head() == log.head()
+        assert restored.note == ""

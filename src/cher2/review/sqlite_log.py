@@ -97,10 +97,11 @@ class SqliteLog(SqlLog):
         """What a reader should know about how decisions are stored here; empty where all is as it should be."""
         if self._writes_ahead:
             return ""
+        network = "it is on a network's disk, where a write-ahead log does not work"
+        other = "its disk cannot do with a write-ahead log, or it was restored from a copy that has none"
         return (
-            f"{self.path.name} is on a disk on which a write-ahead log does not work, as a network's: it is kept with "
-            "a rollback journal and full synchronisation, which is as safe, but slower, and readers and writers wait "
-            "for each other"
+            f"{self.path.name} is kept with a rollback journal, as {network if on_network(self.path) else other}: this "
+            "is as safe, but slower, and readers and writers wait for each other"
         )
 
     @property

@@ -200,6 +200,19 @@ def restarted_server(row: Row, server: PrivatePostgres, times: int) -> None:
         row.compare(taken, log)
 
 
+def bare_writes(path: Path, count: int = 300) -> None:
+    """Print what the disk alone takes to write and synchronise a page: a commit cannot be quicker."""
+    took = []
+    with path.open("ab", buffering=0) as file:
+        for _ in range(count):
+            started = time.perf_counter()
+            file.write(b"\0" * 4096)
+            os.fsync(file.fileno())
+            took.append(1000 * (time.perf_counter() - started))
+    median, high = np.percentile(took, [50, 95])
+    print(f"a page, disk only       median {median:6.2f} ms, 95th percentile {high:6.2f} ms")
+
+
 def commits(place: str, count: int = 1000) -> bool:
     """Print the median and the 95th percentile of a commit in ms; return whether the mark is missed."""
     took = []
@@ -245,6 +258,7 @@ def main() -> int:
         fault("PostgreSQL: the server crashes and comes back", lost_server, server, 5)
         fault("PostgreSQL: the server restarts between decisions", restarted_server, server, 5)
         print()
+        bare_writes(folder / "page")
         missed = [commits(place) for place in (str(folder / "commits.sqlite"), server.url())]
     finally:
         server.remove()

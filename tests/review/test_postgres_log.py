@@ -34,6 +34,15 @@ def test_where_names_the_database_without_its_password(postgres_place, postgres)
     assert "s3cret" not in repr(log) + repr(log._engine)
 
 
+def test_a_socket_and_a_password_from_the_environment(postgres, monkeypatch):
+    monkeypatch.setenv("PGPASSWORD", PASSWORD)
+    with contextlib.closing(
+        PostgresLog(f"postgresql://cher2@:{postgres.port}/postgres?host={postgres.folder}", "s")
+    ) as log:
+        assert log.where == f"PostgreSQL database postgres on {postgres.folder}:{postgres.port}"
+        assert log.append([decision(1, study="s")])[0].entry >= 1
+
+
 def test_a_server_that_comes_back(postgres_place, postgres):
     log = postgres_place.open()
     log.append([decision(1, study=postgres_place.study)])

@@ -104,7 +104,8 @@ def test_a_limit_on_the_size_of_files(tmp_path):
     assert stored > 10
     assert again == stored + 1
     assert "reviews.sqlite: the disk" in said
-    assert SqliteLog(tmp_path / "reviews.sqlite", "study").broken_entries() == []
+    with contextlib.closing(SqliteLog(tmp_path / "reviews.sqlite", "study")) as log:
+        assert log.broken_entries() == []
 
 
 def test_a_file_that_another_program_holds(log):
@@ -211,6 +212,21 @@ def test_a_write_ahead_log_without_its_file_is_not_overwritten(tmp_path):
     with pytest.raises(ReviewError, match="removed, renamed or replaced"):
         SqliteLog(tmp_path / "reviews.sqlite", "study")
     assert [path.name for path in tmp_path.iterdir()] == ["reviews.sqlite-wal"]
+
+
+def test_a_link_to_the_file(log):
+    link = log.path.with_name("link.sqlite")
+    link.symlink_to(log.path)
+    with contextlib.closing(SqliteLog(link, "study")) as linked:
+        linked.append([decision(1)])
+        assert len(log.entries()) == 1
+
+
+def test_a_write_ahead_log_that_was_deleted_is_noticed(log):
+    log.append([decision(1)])
+    log.path.with_name("reviews.sqlite-wal").unlink()
+    with pytest.raises(ReviewError, match="removed, renamed or replaced"):
+        log.append([decision(2)])
 
 
 def test_a_folder_that_is_not_there(tmp_path):

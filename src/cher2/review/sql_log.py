@@ -73,7 +73,7 @@ class SqlLog(ABC):
 
     @abstractmethod
     def _after(self) -> None:
-        """Make sure that it still is, after one that wrote."""
+        """Make sure that it still is, after one that wrote and before its connection is let go."""
 
     def append(self, decisions: Sequence[Decision]) -> list[Decision]:
         """Store decisions, all or none; on the disk when this returns.
@@ -202,8 +202,11 @@ class SqlLog(ABC):
         for last in (False, True):
             self._before()
             try:
-                with engine.begin() as connection:
-                    result = work(connection)
+                with engine.connect() as connection:
+                    with connection.begin():
+                        result = work(connection)
+                    if writes:
+                        self._after()
             except SQLAlchemyError as error:
                 # What follows a fault starts from a new connection.
                 self._engine.dispose()
@@ -211,8 +214,6 @@ class SqlLog(ABC):
                     raise self._explain(error) from error
             else:
                 break
-        if writes:
-            self._after()
         return result
 
     def _remember(self, head: Head) -> None:

@@ -74,7 +74,8 @@ class SqliteLog(SqlLog):
     """
 
     def __init__(self, path: str | Path, study: str, *, timeout_s: float = TIMEOUT_S) -> None:
-        self.path = Path(path).absolute()
+        # SQLite keeps the write-ahead log beside the file itself, and not beside a link to it.
+        self.path = Path(path).resolve()
         self._timeout_s = timeout_s
         super().__init__(open_engine(self.path, timeout_s, WRITES), study, str(self.path))
         # A write-ahead log appears after its file does: one without a file was left behind.

@@ -14,6 +14,8 @@ from qtpy.QtCore import (  # type: ignore[attr-defined]  # qtpy renames PyQt's p
     QItemSelection,
     QItemSelectionModel,
     QModelIndex,
+    QPoint,
+    QRect,
     QSize,
     Qt,
     QTimer,
@@ -196,7 +198,6 @@ class _GalleryView(QListView):
         self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         self.setSelectionMode(QListView.SelectionMode.ExtendedSelection)
         self.setEditTriggers(QListView.EditTrigger.NoEditTriggers)
-        self.setSelectionRectVisible(True)
         self.bar.setSingleStep(self.delegate.tile_size.height() // 2)
         self.bar.valueChanged.connect(lambda _: self.moved.emit())
         self.clicked.connect(self._click)
@@ -242,12 +243,26 @@ class _GalleryView(QListView):
         return QSize(width, _ROWS * tile.height() + frame)
 
     def paintEvent(self, event: QPaintEvent | None) -> None:  # noqa: N802 - Qt's name
-        """Paint the cells, or say that there are none."""
-        super().paintEvent(event)
+        """Paint the cells in the event's region, or say that there are none."""
+        if event is None:
+            return
+        painter = QPainter(self.canvas)
+        ink = self.palette().color(QPalette.ColorRole.Text)
+        painter.setPen(ink)
         if not self._cells.rowCount():
-            painter = QPainter(self.canvas)
             painter.drawText(self.canvas.rect(), int(Qt.AlignmentFlag.AlignCenter), "No cells to show")
-            painter.end()
+        for position in range(*self.shown_positions()):
+            room = self.room_of(position)
+            if room.intersects(event.rect()):
+                selected = self.picked.isSelected(self._cells.index(position))
+                self.delegate.paint_cell(painter, room, position, selected, ink)
+        painter.end()
+
+    def room_of(self, position: int) -> QRect:
+        """Return where a cell lies in the viewport."""
+        grid = self.gridSize()
+        row, column = divmod(position, self._columns)
+        return QRect(QPoint(column * grid.width(), row * grid.height() - self.bar.value()), self.delegate.tile_size)
 
     def _click(self, index: QModelIndex) -> None:
         if not QApplication.keyboardModifiers() & _SEVERAL:

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from qtpy.QtCore import QModelIndex, QPointF, QRect, QRectF, QSize, Qt
 from qtpy.QtGui import QColor, QImage, QPainter, QPen, QPixmap, QPolygonF
-from qtpy.QtWidgets import QStyle, QStyledItemDelegate, QStyleOptionViewItem, QWidget
+from qtpy.QtWidgets import QStyledItemDelegate, QStyleOptionViewItem, QWidget
 from zict import LRU
 
 from cher2.napari.gallery_model import CellState, GalleryModel
@@ -52,7 +52,10 @@ def _look(state: CellState) -> _Look:
 
 
 class CellDelegate(QStyledItemDelegate):
-    """Paints the cells of a :class:`~cher2.napari.gallery_model.GalleryModel`.
+    """Paints the cells of a :class:`~cher2.napari.gallery_model.GalleryModel`, when its view says so.
+
+    The view does not let Qt call it cell by cell: each call would wait for the threads that load pictures to let go
+    of Python's lock, and 50 waits make a stutter.
 
     Parameters
     ----------
@@ -92,28 +95,34 @@ class CellDelegate(QStyledItemDelegate):
         """Return the size of every cell: they are all alike."""
         return self._size
 
-    def paint(self, painter: QPainter | None, option: QStyleOptionViewItem, index: QModelIndex) -> None:
-        """Paint one cell."""
-        if painter is None:
-            return
-        position = index.row()
+    def paint_cell(self, painter: QPainter, room: QRect, position: int, selected: bool, ink: QColor) -> None:
+        """Paint one cell.
+
+        Parameters
+        ----------
+        painter : QPainter
+        room : QRect
+            Where, of the size :attr:`tile_size`.
+        position : int
+            The cell's place in the model.
+        selected : bool
+        ink : QColor
+            Of the caption, and of the frame around the current cell.
+        """
         state, place = self._model.state(position), self._model.place(position)
         look = _look(state)
-        room = option.rect
         inset = _BORDER_PX + _MARGIN_PX
         tile = QRect(room.left() + inset, room.top() + inset, TILE_PX, TILE_PX)
-        painter.save()
-        if option.state & QStyle.StateFlag.State_Selected:
+        if selected:
             painter.fillRect(room.adjusted(1, 1, -1, -1), QColor(_SELECTED))
         self._paint_picture(painter, tile, place, look.opacity)
         self._paint_border(painter, tile, look, state.unsaved)
         text = QRect(tile.left() - _BORDER_PX, tile.bottom() + 1 + _BORDER_PX, TILE_PX + 2 * _BORDER_PX, _CAPTION_PX)
-        painter.setPen(option.palette.color(option.palette.ColorRole.Text))
+        painter.setPen(ink)
         painter.drawText(text, int(Qt.AlignmentFlag.AlignCenter), look.caption)
         if self._model.row(position) == self._model.current:
-            painter.setPen(QPen(option.palette.color(option.palette.ColorRole.Text), 2))
+            painter.setPen(QPen(ink, 2))
             painter.drawRect(room.adjusted(1, 1, -2, -2))
-        painter.restore()
 
     def _paint_picture(self, painter: QPainter, tile: QRect, place: CellPlace, opacity: float) -> None:
         pixmap = self._pixmap(place)

@@ -43,8 +43,8 @@ from cher2.study.provenance import file_digest, file_stamp, read_provenance
 Channel = Role | Literal["composite"]
 """What a picture shows: one channel in grey, or all in colour."""
 
-FRAMES_BYTES = 2**28
-"""Most bytes of frames that are kept: 23 of 1036 x 1384 pixels in four channels of 16 bit."""
+FRAMES_BYTES = 2**27
+"""Most bytes of frames that are kept: 11 of 1036 x 1384 pixels in four channels of 16 bit."""
 
 CONTRAST_IMAGES, CONTRAST_CELLS = 12, 4
 """Images, and cells of each, that fix a study's contrast."""

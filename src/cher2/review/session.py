@@ -105,7 +105,8 @@ class ReviewSession(ReaderView):
         Returns
         -------
         bool
-            Whether the decision is stored. One that is not is shown as unsaved, and the cell stays current.
+            Whether the decision is stored. One that is not is shown as unsaved, and the cell stays current; while any
+            waits for :meth:`retry`, so do all that follow.
         """
         return self._decide("grade", "ctc", grade)
 
@@ -192,6 +193,17 @@ class ReviewSession(ReaderView):
         self._take(new)
         return len(new)
 
+    def remember(self) -> None:
+        """Store where the reader is, so that the next session begins there."""
+        row = self.current
+        if row is None:
+            return
+        cell = self.cells.iloc[row]
+        try:
+            self.log.set_bookmark(self.reader, Bookmark(self._queue.name, str(cell["image"]), int(cell["object_id"])))
+        except ReviewError as error:
+            self.failed.emit(str(error))
+
     def close(self) -> None:
         """Remember where the reader is and let go of the log; what is not stored yet is tried once more.
 
@@ -203,7 +215,7 @@ class ReviewSession(ReaderView):
         try:
             if self._unsaved:
                 self.log.append(self.unsaved)
-            self._remember()
+            self.remember()
         finally:
             self.log.close()
 
@@ -224,7 +236,6 @@ class ReviewSession(ReaderView):
             return False
         if action != "note":
             self.go_next()
-            self._remember()
         return True
 
     def _refer(self, action: Action, stack: list[Decision]) -> bool:
@@ -254,8 +265,12 @@ class ReviewSession(ReaderView):
         decision = self.ledger.decision_on(
             row, action, self.reader, before, (kind, grade), reason=reason, reading=reading, refers_to=refers_to
         )
+        # What waits is stored first and in its order: whoever retries stores this one with it.
+        waits = bool(self._unsaved)
         self._unsaved[decision.decision_id] = decision, row
-        stored = self.retry()
+        if waits:
+            self.unsaved_changed.emit(len(self._unsaved))
+        stored = not waits and self.retry()
         self._changed(np.array([row]))
         return stored
 
@@ -272,13 +287,3 @@ class ReviewSession(ReaderView):
         for entry in entries:
             if entry.reader == self.reader:
                 self._undo.follow(entry)
-
-    def _remember(self) -> None:
-        row = self.current
-        if row is None:
-            return
-        cell = self.cells.iloc[row]
-        try:
-            self.log.set_bookmark(self.reader, Bookmark(self._queue.name, str(cell["image"]), int(cell["object_id"])))
-        except ReviewError as error:
-            self.failed.emit(str(error))

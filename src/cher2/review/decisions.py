@@ -6,7 +6,6 @@ and so is a redo; what is in force is found by reading the log from its beginnin
 
 from __future__ import annotations
 
-import math
 import platform
 import uuid
 from collections.abc import Iterable
@@ -124,11 +123,6 @@ class Decision:
                 raise ReviewError(f"a decision's {name} is {value!r}", remedy=f"It must be one of {shown}")
         if not self.reader.strip():
             raise ReviewError("a decision needs the name of its reader", remedy="Give one with --reader")
-        if not all(map(math.isfinite, (self.y_px, self.x_px, self.radius_px))):
-            raise ReviewError(
-                f"a decision's place is {self.y_px}, {self.x_px}, radius {self.radius_px}",
-                remedy="Its three numbers must be finite",
-            )
         if "\x00" in self.reason or any("\ud800" <= sign <= "\udfff" for sign in self.reason):
             raise ReviewError("a note holds a character that cannot be stored", remedy="Type it anew")
         if max(len(self.reader), len(self.reason)) > MOST_TEXT:

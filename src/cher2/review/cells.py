@@ -17,7 +17,7 @@ from cher2.review.decisions import Decision
 from cher2.review.outline_frame import load_outlines
 from cher2.review.outline_log import EDITS, has_corrections
 from cher2.review.outlines import corrected_objects
-from cher2.review.state import match_cells
+from cher2.review.state import match_cells, match_numbers
 from cher2.study.folder import OBJECTS, Study
 
 _AT_ONCE = 500
@@ -98,19 +98,23 @@ def reviewed_cells(study: Study, decisions: Sequence[Decision] = ()) -> StudyCel
     ctcs = _ctcs(study, [image for image in images if image not in corrected])
     ctcs = pd.concat([ctcs, *(corrected_cells(study, image) for image in sorted(corrected))], ignore_index=True)
     cells = study_cells(study, _sorted(ctcs[ctcs["duplicate_of"] == ""], order))
-    rows = match_cells(decisions, cells.table, cells.fingerprints, cells.radius_px)
+    rows = match_numbers(decisions, cells.table, cells.fingerprints)
     missing = {d.image for d, row in zip(decisions, rows.tolist(), strict=True) if row < 0} & set(order)
-    if not missing:
-        return cells
     judged = judged_objects(study, [d for d in decisions if d.image in missing], missing)
+    if judged.empty:
+        return cells
     both = pd.concat([cells.table, judged], ignore_index=True).drop_duplicates(["image", "object_id"])
     return study_cells(study, _sorted(both, order))
 
 
 def judged_objects(study: Study, decisions: Sequence[Decision], images: Iterable[str]) -> pd.DataFrame:
-    """Return the objects of some images, of any kind, that decisions are about."""
+    """Return the objects of some images, of any kind, that decisions are about.
+
+    A copy in another frame is not among them: it counts for nothing, so a decision on it would be without effect.
+    """
     tables = [corrected_objects(study, image) for image in images]
-    objects = study_cells(study, pd.concat(tables, ignore_index=True) if tables else empty_objects())
+    every = pd.concat(tables, ignore_index=True) if tables else empty_objects()
+    objects = study_cells(study, every[every["duplicate_of"] == ""])
     rows = match_cells(decisions, objects.table, objects.fingerprints, objects.radius_px)
     return objects.table.iloc[np.unique(rows[rows >= 0])]
 

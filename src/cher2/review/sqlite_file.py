@@ -1,0 +1,115 @@
+"""The file of a SQLite log: how it comes to be, how it is opened, and how it writes.
+
+A write-ahead log (WAL) makes a commit one sequential write, and lets others read meanwhile. It needs shared memory
+between all programs that open the file, so it does not work on a network's disk: there, the rollback journal (DELETE)
+takes its place. Which of the two is written in the file when it is made; a change later needs the file for oneself.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import uuid
+from pathlib import Path
+
+import psutil
+from sqlalchemy import URL, Connection, Engine, create_engine, event
+
+NETWORK = {"9p", "afs", "afpfs", "beegfs", "ceph", "cifs", "davfs", "gfs2", "glusterfs", "gpfs", "lustre", "ncpfs"}
+NETWORK |= {"nfs", "nfs3", "nfs4", "ocfs2", "smb2", "smb3", "smbfs", "vboxsf", "webdav"}
+"""Types of file systems that other computers write to as well."""
+
+
+def on_network(path: Path) -> bool:
+    """Say whether a file is on a disk that other computers share, as far as the system tells."""
+    whole = os.path.realpath(path)
+    if whole.startswith("\\\\"):
+        return True
+    best, kind, options = "", "", ""
+    for disk in psutil.disk_partitions(all=True):
+        inside = whole == disk.mountpoint or whole.startswith(disk.mountpoint.rstrip("/\\") + os.sep)
+        # Of two disks at one place, the one mounted later is the one in use.
+        if inside and len(disk.mountpoint) >= len(best):
+            best, kind, options = disk.mountpoint, disk.fstype.lower(), disk.opts
+    network = kind.removeprefix("fuse.") in NETWORK | {"sshfs", "rclone", "s3fs"}
+    return network or (os.name == "nt" and "remote" in options)
+
+
+def connect(path: Path, timeout_s: float) -> sqlite3.Connection:
+    """Open a SQLite file without transactions of Python's own making; it is made where it is not."""
+    return sqlite3.connect(path, timeout=timeout_s, isolation_level=None, check_same_thread=False)
+
+
+def make_file(path: Path, timeout_s: float) -> None:
+    """Make a file that writes ahead, where there is none and the disk can do it.
+
+    The mode is set in a file of another name, which then appears under its own: nobody ever sees a file whose mode
+    is about to change, and of two programs that make it at once one wins. A disk without links or without WAL gets
+    no file here; opening it makes one with a rollback journal.
+
+    Raises
+    ------
+    sqlite3.Error
+        The folder cannot be written to.
+    """
+    if path.exists() or on_network(path):
+        return
+    partial = path.with_name(f".{path.name}-{uuid.uuid4().hex}")
+    try:
+        connection = connect(partial, timeout_s)
+        try:
+            (mode,) = connection.execute("PRAGMA journal_mode=WAL").fetchone()
+        finally:
+            connection.close()
+        if mode == "wal":
+            _publish(partial, path)
+    finally:
+        for suffix in ("", "-wal", "-shm", "-journal"):
+            Path(f"{partial}{suffix}").unlink(missing_ok=True)
+
+
+def _publish(partial: Path, path: Path) -> None:
+    try:
+        path.hardlink_to(partial)
+    except FileExistsError:
+        return  # Another program was faster.
+    except OSError:
+        return  # A disk without links: exFAT, some of a network's.
+    if os.name == "posix":
+        folder = os.open(path.parent, os.O_RDONLY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
+
+
+def open_engine(path: Path, timeout_s: float, writes: str) -> Engine:
+    """Return an engine on a SQLite file whose commits are on the disk when they return.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+    timeout_s : float
+        Seconds to wait for another program that writes.
+    writes : str
+        The execution option of transactions that write: they take the file's lock at their start, because one that
+        asks for it later, after it has read, can be refused without waiting.
+    """
+    engine = create_engine(
+        URL.create("sqlite", database=str(path)), creator=lambda: connect(path, timeout_s), hide_parameters=True
+    )
+
+    @event.listens_for(engine, "connect")
+    def prepare(connection: sqlite3.Connection, record: object) -> None:
+        (mode,) = connection.execute("PRAGMA journal_mode").fetchone()
+        # With a rollback journal, FULL leaves a moment in which a loss of power takes a commit back; EXTRA does not.
+        connection.execute(f"PRAGMA synchronous={'FULL' if mode == 'wal' else 'EXTRA'}")
+        connection.execute("PRAGMA fullfsync=1")  # macOS: through the drive's own cache.
+
+    @event.listens_for(engine, "begin")
+    def begin(connection: Connection) -> None:
+        immediate = connection.get_execution_options().get(writes, False)
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if immediate else "BEGIN")
+
+    return engine

@@ -11,7 +11,9 @@ from cher2.cells.calibration import MIN_CELLS
 from cher2.cells.objects import GRADES
 from cher2.errors import GradingError
 from cher2.review.ledger import Ledger
+from cher2.review.open_log import stored_decisions
 from cher2.review.readings import readings_of
+from cher2.study.folder import Study
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,6 +30,26 @@ class ReviewedGrades:
 
     table: pd.DataFrame
     words: str
+
+
+def reviewed_grades(study: Study, reviews: str = "") -> ReviewedGrades:
+    """Return the readers' grades of the cells of a study, as :func:`grades_for_calibration` chooses them.
+
+    Parameters
+    ----------
+    study : Study
+        With its images scored.
+    reviews : str
+        The database of readers' decisions, as of :func:`cher2.review.open_log.open_log`.
+
+    Raises
+    ------
+    GradingError
+        No reader has graded a cell.
+    ReviewError
+        Readers' decisions cannot be read.
+    """
+    return grades_for_calibration(Ledger(study, stored_decisions(study, reviews)))
 
 
 def grades_for_calibration(ledger: Ledger) -> ReviewedGrades:

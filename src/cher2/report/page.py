@@ -81,6 +81,8 @@ class PageContent:
         Why there is no comparison; where it is empty, because no clinical table was given.
     flow : ExclusionFlow or None
         Who was screened, left out and analysed; not shown where it is None.
+    review : str
+        How much readers have judged, as a sentence without its full stop; empty where nothing was.
     """
 
     title: str
@@ -96,6 +98,7 @@ class PageContent:
     examples_chosen: str = ""
     no_comparison: str = ""
     flow: ExclusionFlow | None = None
+    review: str = ""
 
 
 def render_page(content: PageContent) -> str:

@@ -21,7 +21,7 @@ from cher2.study.tables import write_whole
 EXAMPLES_PER_GRADE = 8
 
 
-def write_report(study: Study, derived: Derived | None = None) -> Path:
+def write_report(study: Study, derived: Derived | None = None, reviews: str = "") -> Path:
     """Write ``report.html`` into a study.
 
     Parameters
@@ -30,13 +30,16 @@ def write_report(study: Study, derived: Derived | None = None) -> Path:
         A study with results.
     derived : Derived, optional
         Its derived tables; derived again where they are left out.
+    reviews : str
+        The database of readers' decisions, where the tables are derived again; as of
+        :func:`cher2.report.derive.derive`.
 
     Returns
     -------
     Path
         The page.
     """
-    derived = derived or derive(study)
+    derived = derived or derive(study, reviews=reviews)
     examples, notes = _examples(study, derived.cells)
     protocol = study.protocol
     content = PageContent(
@@ -49,10 +52,11 @@ def write_report(study: Study, derived: Derived | None = None) -> Path:
         images_failed=study.failed,
         n_images=len(study.samples),
         software=read_provenance(study.path).get("software") or software(),
-        notes=[*assumptions(study), *notes],
+        notes=[*assumptions(study), *derived.review.notes(), *notes],
         examples_chosen=HOW_CHOSEN,
         no_comparison=derived.no_comparison.rstrip("."),
         flow=derived.flow,
+        review=str(derived.review) if derived.review.reviewed else "",
     )
     page = study.path / "report.html"
     write_whole(page, render_page(content).encode())

@@ -22,7 +22,7 @@ from cher2.review.outline_log import Correction, edits_folder, in_force, read_co
 from cher2.review.outline_replay import replay
 from cher2.review.outline_rules import sample_rules
 from cher2.review.outline_saving import measure_again, save_correction, take_back
-from cher2.review.outlines import MEASURE_AGAIN, corrected_labels, corrected_objects, lost_corrections
+from cher2.review.outlines import MEASURE_AGAIN, corrected_labels, corrected_objects, lost_corrections, read_corrected
 from cher2.study.folder import Study
 
 
@@ -154,6 +154,22 @@ def test_merged_ctcs_are_measured_as_one(study, image, segmented):
     both = machine.set_index("object_id").loc[[first, second], "area_um2"]
     assert sorted(areas) == pytest.approx(sorted(both))
     assert saved.outlines.state.heir_of(int(second)) in (first, *saved.change.added)
+
+
+def test_several_images_as_one_table(study, image, segmented, free):
+    images = study.samples["image"].tolist()[:3]
+    pd.testing.assert_frame_equal(read_corrected(study, images), study.read_objects(images))
+    frame = load_outlines(study, image)
+    after = frame.labels.copy()
+    after[free] = 500
+    saved = save_correction(frame, after, segmented, "A")
+    objects = read_corrected(study, images)
+    assert len(objects) == len(study.read_objects(images)) + 1
+    assert objects.loc[objects["image"] == image, "object_id"].max() == saved.change.added[0]
+    others = read_corrected(study, images, ["other"])
+    assert len(others) == len(study.read_objects(images, ["other"])) + 1
+    pd.testing.assert_frame_equal(read_corrected(study, images, ["ctc"]), study.read_objects(images, ["ctc"]))
+    assert read_corrected(study, []).columns.equals(objects.columns)
 
 
 def test_taking_back_and_putting_in_force_again(study, image, segmented, free):
@@ -405,6 +421,39 @@ def test_replaying_gives_what_was_drawn(strokes):
     # Taken back in the reverse order, the machine's labels are there again.
     undo = [Correction("i", "A", "take_back", "base", "p", refers_to=c.correction_id) for c in reversed(corrections)]
     assert np.array_equal(replay(machine, "base", [*corrections, *undo]).labels, machine)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(boxes, min_size=1, max_size=4), st.lists(boxes, min_size=0, max_size=4))
+def test_corrections_on_any_other_labels(drawn, machine):
+    """Whatever another scoring finds, each object has one number, its area is known, and drawn ones have a row."""
+    base = np.zeros((30, 30), np.int32)
+    base[3:9, 3:9], base[18:26, 8:20] = 1, 2
+    corrections: list[Correction] = []
+    state = replay(base, "old", corrections)
+    for top, left, height, width, number in drawn:
+        after = state.labels.copy()
+        after[top : top + height, left : left + width] = number if number < 6 else state.next_number
+        change = changed_objects(state.labels, after, state.next_number)
+        before = state.labels
+        outlines = [outline_of(change.labels, n, place_of(before, n)) for n in change.changed]
+        outlines += [outline_of(change.labels, n) for n in change.added]
+        removed = tuple(place_of(before, n) for n in change.removed)
+        corrections.append(Correction("i", "A", "correct", "old", "p", removed, tuple(outlines)))
+        state = replay(base, "old", corrections)
+    other = np.zeros((30, 30), np.int32)
+    for number, (top, left, height, width, _) in enumerate(machine, start=1):
+        other[top : top + height, left : left + width] = number
+    again = replay(other, "new", corrections)
+    counted = np.bincount(again.labels.ravel())
+    assert again.areas == {n: a for n, a in enumerate(counted.tolist()) if n and a}
+    assert set(again.rows) <= set(again.areas) <= again.used
+    assert all(again.heir_of(n) in {0, *again.areas} for n in again.used)
+    # One more correction at the end changes no number that those before it gave.
+    prefix = replay(other, "new", corrections[:-1])
+    assert prefix.used <= again.used
+    repeated = replay(other, "new", corrections)
+    assert np.array_equal(repeated.labels, again.labels)
 
 
 def test_a_place_from_json():

@@ -7,11 +7,12 @@ pixels. They are graded when they are read, by the rules of the sample that the 
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import pandas as pd
 
-from cher2.cells.objects import with_types
+from cher2.cells.objects import empty_objects, with_types
 from cher2.cells.sample_rules import SampleRules, grade_by_rules
 from cher2.cells.segmented import SegmentedImage
 from cher2.review.outline import Labels, place_of
@@ -65,10 +66,43 @@ def corrected_objects(
         machine's; a changed object keeps its number, new ones have numbers that no object had before. Copies of a
         cell that is gone from another frame are copies no more.
     """
-    objects = study.objects_of(image)
     if has_corrections(study, image):
-        objects = _with_corrections(load_outlines(study, image), objects, segmented, rules)
+        return objects_within(load_outlines(study, image), segmented, rules)
+    objects = study.objects_of(image)
     return _with_copies_of_what_is_there(study, objects) if (study.path / EDITS).is_dir() else objects
+
+
+def objects_within(
+    outlines: FrameOutlines, segmented: SegmentedImage | None = None, rules: SampleRules | None = None
+) -> pd.DataFrame:
+    """Return the graded objects of a frame whose outlines are at hand; see :func:`corrected_objects`."""
+    objects = outlines.study.objects_of(outlines.image)
+    objects = _with_corrections(outlines, objects, segmented, rules)
+    return _with_copies_of_what_is_there(outlines.study, objects)
+
+
+def read_corrected(study: Study, images: Iterable[str], kinds: Sequence[str] | None = None) -> pd.DataFrame:
+    """Return the objects of several images as one table with all corrections applied.
+
+    Parameters
+    ----------
+    study : Study
+    images : iterable of str
+    kinds : sequence of str, optional
+        Only these kinds.
+
+    Returns
+    -------
+    DataFrame
+        As :meth:`cher2.study.folder.Study.read_objects` gives it, which reads it where nothing was corrected.
+    """
+    if not (study.path / EDITS).is_dir():
+        return study.read_objects(images, kinds)
+    tables = [corrected_objects(study, image) for image in images]
+    if kinds is not None:
+        tables = [objects[objects["kind"].isin(kinds)] for objects in tables]
+    filled = [objects for objects in tables if len(objects)]
+    return pd.concat(filled, ignore_index=True) if filled else empty_objects()
 
 
 def _with_corrections(

@@ -182,4 +182,6 @@ def _with_copies_of_what_is_there(study: Study, objects: pd.DataFrame) -> pd.Dat
             state = load_outlines(study, other).state
             heir = state.heir_of(int(number))
             now[copy] = f"{other} {heir}" if heir else ""
-    return objects.assign(duplicate_of=objects["duplicate_of"].replace(now)) if now else objects
+    if not now:
+        return objects
+    return objects.assign(duplicate_of=[now.get(copy, copy) for copy in objects["duplicate_of"].tolist()])

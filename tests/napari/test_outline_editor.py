@@ -308,6 +308,12 @@ def test_tools_follow_naparis_own_buttons_and_bind_no_key(plain_desk):
     editor, layer = plain_desk.editor, plain_desk.editor.layer
     editor.use(Tool.PAINT)
     assert plain_desk.viewer.layers.selection.active is layer
+    editor.select(3)
+    assert layer.selected_label == 3
+    editor.use(Tool.NEW)
+    new = layer.selected_label
+    editor.select(3)
+    assert layer.selected_label == new == layer.data.max() + 1
     layer.mode = "erase"
     assert editor.panel.buttons[Tool.ERASE].isChecked()
     layer.mode = "pan_zoom"

@@ -172,8 +172,8 @@ class OutlineEditor(QWidget):
             self._layer.colormap = DirectLabelColormap(color_dict=colours)
 
     def select(self, object_id: int) -> None:
-        """Make a cell the one that is painted."""
-        if self._layer is not None:
+        """Make a cell the one that is painted; a new cell or a merging that has begun goes on."""
+        if self._layer is not None and self._tools is not None and self._tools.tool not in (Tool.NEW, Tool.MERGE):
             self._layer.selected_label = object_id
 
     def use(self, tool: Tool) -> None:

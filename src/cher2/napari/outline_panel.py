@@ -62,11 +62,15 @@ class OutlinePanel(QWidget):
             button.setToolTip(HINTS[tool])
             button.clicked.connect(lambda _=False, tool=tool: self.tool_chosen.emit(tool))
             self._group.addButton(button)
-            grid.addWidget(button, place // 2, place % 2)
+            # Select stands alone, the others in pairs.
+            if place == 0:
+                grid.addWidget(button, 0, 0, 1, 2)
+            else:
+                grid.addWidget(button, (place + 1) // 2, (place - 1) % 2)
         brush = QHBoxLayout()
-        brush.addWidget(QLabel("Brush (px)"))
-        brush.addWidget(self.brush)
-        grid.addLayout(brush, 3, 1)
+        brush.addWidget(QLabel("Brush (pixels)"))
+        brush.addWidget(self.brush, 1)
+        grid.addLayout(brush, 4, 0, 1, 2)
         for half in (0, 1):
             grid.setColumnStretch(half, 1)
         self.brush.setRange(1, LARGEST_BRUSH_PX)

@@ -18,7 +18,8 @@ from cher2.images.reader import read_frames
 from cher2.napari.outline_editor import LAYER_NAME, OUTLINE_PX, OutlineEditor
 from cher2.napari.outline_tools import HINTS, Tool
 from cher2.palette import GRADE_COLOURS
-from cher2.review.outline_log import edits_folder, read_corrections
+from cher2.review.outline import Place
+from cher2.review.outline_log import Correction, edits_folder, read_corrections, write_correction
 from cher2.review.outlines import corrected_labels, corrected_objects
 from cher2.study.folder import Study
 
@@ -293,10 +294,26 @@ def test_a_frame_that_is_not_as_it_was_scored_gives_no_tool(plain_desk):
     assert editor.layer.mode == "pan_zoom"
 
 
+def test_what_is_lost_is_said(plain_desk):
+    study, image = plain_desk.study, plain_desk.image
+    gone = Correction(image.name, "B", "correct", "earlier", "p", removed=(Place(17, -90.0, -90.0, 5.0),))
+    write_correction(study, gone)
+    plain_desk.editor.show_frame(study, image, "A")
+    said = plain_desk.editor.panel.status.text()
+    assert "cell 17 at y -90, x -90, corrected by B" in said
+    assert "no object is there any more" in said
+
+
 def test_tools_follow_naparis_own_buttons_and_bind_no_key(plain_desk):
     editor, layer = plain_desk.editor, plain_desk.editor.layer
     editor.use(Tool.PAINT)
     assert plain_desk.viewer.layers.selection.active is layer
+    editor.select(3)
+    assert layer.selected_label == 3
+    editor.use(Tool.NEW)
+    new = layer.selected_label
+    editor.select(3)
+    assert layer.selected_label == new == layer.data.max() + 1
     layer.mode = "erase"
     assert editor.panel.buttons[Tool.ERASE].isChecked()
     layer.mode = "pan_zoom"

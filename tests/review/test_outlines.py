@@ -11,7 +11,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from cher2.batch.tasks import grade_frames
-from cher2.cells.segmented import segment_image
+from cher2.cells.flat_field import FlatField, Illumination
+from cher2.cells.segmented import measure_bodies, segment_image
 from cher2.errors import ReviewError, StudyError
 from cher2.images.files import find_image_files
 from cher2.images.reader import read_frames
@@ -354,6 +355,28 @@ def test_rules_of_a_study_that_does_not_tell_its_light(study, image):
     path.write_text(json.dumps(score), encoding="utf-8")
     again = sample_rules(study, image)
     assert (again.gates, again.flat_field.reason) == (with_light.gates, with_light.flat_field.reason)
+
+
+def test_drawn_cells_are_corrected_for_uneven_light_as_the_others(study, image, segmented, free):
+    light = FlatField(
+        segmented.segmentation.labels.shape, {"her2": Illumination((0.3, -0.2, 0.0, 0.1, 0.0), 1.1)}, 200, 9
+    )
+    path = study.folder_of(image) / "score.json"
+    score = json.loads(path.read_text(encoding="utf-8"))
+    path.write_text(json.dumps(score | {"light": light.as_dict()}), encoding="utf-8")
+    frame = load_outlines(study, image)
+    after = frame.labels.copy()
+    rows, columns = np.nonzero(after == 2)
+    after[rows[0], columns[0]] = 0
+    saved = save_correction(frame, after, segmented, "A")
+    measured = measure_bodies(segmented, saved.outlines.labels).set_index("object_id").loc[2]
+    share = light.at("her2", np.array([measured["y_px"]]), np.array([measured["x_px"]]))[0]
+    assert abs(share - 1) > 0.01
+    (graded,) = saved.objects.to_dict("records")
+    for name in ("her2_mean", "her2_se", "her2_p90", "her2_membrane"):
+        assert graded[name] == pytest.approx(measured[name] / share, rel=1e-12)
+    assert graded["her2_intensity"] == graded["her2_mean"]
+    assert graded["ck_mean"] == measured["ck_mean"]
 
 
 def test_a_unit_of_leukocytes_is_the_whole_samples(study, image):

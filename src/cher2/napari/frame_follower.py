@@ -53,6 +53,7 @@ class FrameFollower(QObject):
         self.reader = FrameReader(self._read, self)
         self.layers: FrameLayers | None = None
         self._row: int | None = None
+        self._held = False
         self._soon = QTimer(self)
         self._soon.setSingleShot(True)
         self._soon.timeout.connect(self._show)
@@ -74,6 +75,14 @@ class FrameFollower(QObject):
         coming = dict.fromkeys(images.iloc[after] for after in (row, *self._view.following(50)))
         self.reader.want(list(coming)[: AHEAD + 1])
         self._soon.start(AFTER_MS)
+
+    def set_held(self, held: bool) -> None:
+        """Stay at the frame that is shown, its outlines hidden, while they are corrected; or follow again."""
+        self._held = held
+        if self.layers is not None and self.layers.outlines is not None:
+            self.layers.outlines.visible = not held
+        if not held:
+            self.go_to(self._row)
 
     def frame(self, row: int) -> FramePixels | None:
         """Return the frame of a cell, where it is read."""
@@ -109,7 +118,7 @@ class FrameFollower(QObject):
             self._soon.start(0)
 
     def _show(self) -> None:
-        if self._row is None or self.layers is None:
+        if self._row is None or self.layers is None or self._held:
             return
         frame = self.frame(self._row)
         if frame is not None:

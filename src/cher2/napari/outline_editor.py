@@ -19,7 +19,7 @@ from cher2.cells.sample_rules import SampleRules
 from cher2.cells.segmented import SegmentedImage, segment_image
 from cher2.errors import Cher2Error, ReviewError
 from cher2.images.image import Image
-from cher2.napari.outline_panel import OutlinePanel, described
+from cher2.napari.outline_panel import OutlinePanel, described, lost_in_words
 from cher2.napari.outline_tools import HINTS, OutlineTools, Tool
 from cher2.napari.palettes import DRAWN_COLOUR, outline_colours
 from cher2.review.outline_frame import FrameOutlines, check_same_frame, load_outlines
@@ -141,6 +141,8 @@ class OutlineEditor(QWidget):
         self._tools.tool_changed = self.panel.show_tool
         self._timer.start()
         self.panel.show_tool(Tool.SELECT)
+        if outlines.state.lost:
+            self.panel.say(f"Since the image was scored anew: {lost_in_words(outlines.state.lost)}", is_error=True)
         self._update()
 
     def close_frame(self) -> None:
@@ -170,8 +172,8 @@ class OutlineEditor(QWidget):
             self._layer.colormap = DirectLabelColormap(color_dict=colours)
 
     def select(self, object_id: int) -> None:
-        """Make a cell the one that is painted."""
-        if self._layer is not None:
+        """Make a cell the one that is painted; a new cell or a merging that has begun goes on."""
+        if self._layer is not None and self._tools is not None and self._tools.tool not in (Tool.NEW, Tool.MERGE):
             self._layer.selected_label = object_id
 
     def use(self, tool: Tool) -> None:
@@ -197,12 +199,13 @@ class OutlineEditor(QWidget):
             return None
         try:
             rules = sample_rules(self._outlines.study, self._outlines.image)
+            # A correction of an earlier scoring, that could not be measured without pixels, can be now.
+            self._outlines = measure_again(self._outlines, self._pixels(), self._reader)
             saved = save_correction(self._outlines, self._layer.data, self._pixels(), self._reader, rules)
-            # A correction that could not be measured before, of an earlier scoring, can be now.
-            self._outlines = measure_again(saved.outlines, self._pixels(), self._reader)
         except Cher2Error as error:
             self._fail(error)
             return None
+        self._outlines = saved.outlines
         self._show_outlines(rules)
         self.panel.say(f"Saved: {saved.change}. {described(saved.objects)}")
         self.corrected.emit(saved)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import pandas as pd
 from qtpy.QtCore import Qt, Signal  # type: ignore[attr-defined]  # qtpy renames PyQt's pyqtSignal
 from qtpy.QtWidgets import QButtonGroup, QGridLayout, QHBoxLayout, QLabel, QPushButton, QSpinBox, QVBoxLayout, QWidget
@@ -9,6 +11,7 @@ from qtpy.QtWidgets import QButtonGroup, QGridLayout, QHBoxLayout, QLabel, QPush
 from cher2.cells.objects import GRADE_NAMES
 from cher2.napari.outline_tools import HINTS, Tool
 from cher2.napari.protocol_form import ERROR_STYLE
+from cher2.review.outline_replay import LostCorrection
 
 BRUSH_PX, LARGEST_BRUSH_PX = 4, 40
 
@@ -59,11 +62,15 @@ class OutlinePanel(QWidget):
             button.setToolTip(HINTS[tool])
             button.clicked.connect(lambda _=False, tool=tool: self.tool_chosen.emit(tool))
             self._group.addButton(button)
-            grid.addWidget(button, place // 2, place % 2)
+            # Select stands alone, the others in pairs.
+            if place == 0:
+                grid.addWidget(button, 0, 0, 1, 2)
+            else:
+                grid.addWidget(button, (place + 1) // 2, (place - 1) % 2)
         brush = QHBoxLayout()
-        brush.addWidget(QLabel("Brush (px)"))
-        brush.addWidget(self.brush)
-        grid.addLayout(brush, 3, 1)
+        brush.addWidget(QLabel("Brush (pixels)"))
+        brush.addWidget(self.brush, 1)
+        grid.addLayout(brush, 4, 0, 1, 2)
         for half in (0, 1):
             grid.setColumnStretch(half, 1)
         self.brush.setRange(1, LARGEST_BRUSH_PX)
@@ -93,3 +100,13 @@ def described(objects: pd.DataFrame) -> str:
         kind = {"ctc": "CTC", "leukocyte": "leukocyte"}.get(row["kind"], f"no CTC ({row['failed_gate']})")
         words.append(f"Cell {row['object_id']}: {kind}, {graded}.")
     return " ".join([*words, *(["..."] if len(objects) > len(words) else [])])
+
+
+def lost_in_words(lost: Sequence[LostCorrection]) -> str:
+    """Say which parts of corrections could not be applied."""
+    words = [
+        f"cell {one.place.object_id} at y {one.place.y_px:.0f}, x {one.place.x_px:.0f}, corrected by {one.reader} on "
+        f"{one.corrected_at[:10]}: {one.reason}"
+        for one in lost
+    ]
+    return "; ".join(words) + "."

@@ -115,7 +115,13 @@ class DecisionButtons(QWidget):
     ROWS = (
         (("grade_0", "0"), ("grade_1", "1+"), ("grade_2", "2+"), ("grade_3", "3+"), ("not_ctc", "No CTC")),
         (("is_ctc", "CTC"), ("skip", "Skip"), ("note", "Note"), ("undo", "Undo"), ("redo", "Redo")),
-        (("previous", "◀"), ("next", "▶"), ("next_unreviewed", "Next unreviewed"), ("show_keys", "Keys")),
+        (
+            ("previous", "◀"),
+            ("next", "▶"),
+            ("next_unreviewed", "Next open"),
+            ("outlines", "Outlines"),
+            ("show_keys", "Keys"),
+        ),
     )
 
     def __init__(self, actions: Mapping[str, Callable[[], None]], parent: QWidget | None = None) -> None:

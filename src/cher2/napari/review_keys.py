@@ -52,6 +52,7 @@ KEYS = (
     ReviewKey("R", "redo", "Redo what was undone"),
     ReviewKey("C", "channels", "Channels: composite, then one by one, in gallery and viewer"),
     ReviewKey("A", "auto_contrast", "Automatic contrast of the current cell, on or off"),
+    ReviewKey("E", "outlines", "Edit the outlines of this frame, or end it"),
     ReviewKey("?", "show_keys", "Show these keys"),
 )
 """Every key of the review; the buttons, the shortcuts and the help are made from it."""

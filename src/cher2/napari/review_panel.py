@@ -22,6 +22,7 @@ from cher2.napari.cell_view import CellView
 from cher2.napari.cells_panel import CellsPanel
 from cher2.napari.current_cell import enlarged, facts_of, outline_of, thumbnail_of, unit_scales
 from cher2.napari.frame_follower import FrameFollower
+from cher2.napari.outline_dock import OutlineDock
 from cher2.napari.picture_loader import PictureLoader
 from cher2.napari.protocol_form import ERROR_STYLE
 from cher2.napari.review_controls import DecisionButtons, QueueControls
@@ -56,6 +57,8 @@ class ReviewPanel(QWidget):
     ----------
     cells : CellsPanel
         Gallery and plot, for another dock.
+    outlines : OutlineDock
+        Its editor is for one more dock.
     """
 
     closed = Signal()
@@ -75,6 +78,7 @@ class ReviewPanel(QWidget):
         self._known = len(session.cells)
         self._is_closed = self._outdated = False
         self.follower = FrameFollower(viewer, session, self._frames, self)
+        self.outlines = OutlineDock(viewer, session, self._frames, self.follower)
         self.commands = self._make_commands()
         self.controls = QueueControls(natural_order(session.cells["patient_id"].unique()))
         self.view, self.buttons = CellView(), DecisionButtons(self.commands)
@@ -105,6 +109,7 @@ class ReviewPanel(QWidget):
             timer.stop()
         for signal, slot in self._connections:
             signal.disconnect(slot)
+        self.outlines.close()
         self.follower.close()
         self._loader.close()
         try:
@@ -123,6 +128,7 @@ class ReviewPanel(QWidget):
             "note": self._note,
             "channels": self._next_channel,
             "auto_contrast": lambda: self.view.set_auto_contrast(not self.view.auto_box.isChecked()),
+            "outlines": self.outlines.toggle,
             "show_keys": self._show_keys,
         }
         return {name: partial(self._do, do) for name, do in (decide | go).items()}

@@ -52,7 +52,6 @@ class ReviewWidget(QWidget):
         self._viewer = viewer
         self.panel: ReviewPanel | None = None
         self._shortcuts: ReviewShortcuts | None = None
-        self._cells_dock: QWidget | None = None
         self.study, self.reader, self.reviews = QLineEdit(), QLineEdit(login_name()), QLineEdit()
         self.browse_button, self.open_button = QPushButton("Choose…"), QPushButton("Review")
         self.queue, self.blind = QComboBox(), QCheckBox("Blind: hide grades, patients and cohorts")
@@ -107,10 +106,14 @@ class ReviewWidget(QWidget):
         if isinstance(window, QMainWindow):
             # The current cell has the whole height; gallery and plot are wide rather than high.
             window.setCorner(Qt.Corner.BottomRightCorner, Qt.DockWidgetArea.RightDockWidgetArea)
-        dock = self._viewer.window.add_dock_widget(self.panel.cells, name=f"Cells of {study.path.name}", area="bottom")
-        self._cells_dock = dock
+        self._add_docks(self.panel, study.path.absolute().name)
         self._shortcuts = ReviewShortcuts(self.panel.commands)
         self._shortcuts.attach(window)
+
+    def _add_docks(self, panel: ReviewPanel, study: str) -> None:
+        window = self._viewer.window
+        window.add_dock_widget(panel.cells, name=f"Cells of {study}", area="bottom")
+        window.add_dock_widget(panel.outlines.editor, name="Outlines", area="left")
 
     def close_study(self) -> None:
         """Close the study that is open: no layer, no dock, no key and no thread stays behind."""
@@ -124,9 +127,10 @@ class ReviewWidget(QWidget):
             panel.close_review()
         except Cher2Error as error:
             show_error(str(error))
-        if self._cells_dock is not None:
-            self._viewer.window.remove_dock_widget(panel.cells)
-            self._cells_dock = None
+        for inner in (panel.cells, panel.outlines.editor):
+            # The reader may have closed the dock, or the whole window, before.
+            if inner.parent() is not None:
+                self._viewer.window.remove_dock_widget(inner)
         panel.setParent(None)
         panel.deleteLater()
         self.form.show()

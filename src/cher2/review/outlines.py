@@ -173,11 +173,14 @@ def _without_her2(outlines: FrameOutlines, number: int) -> dict[str, Any]:
 
 def _with_copies_of_what_is_there(study: Study, objects: pd.DataFrame) -> pd.DataFrame:
     """Point copies of cells that corrections in other frames took away to what stands there now, or to nothing."""
+    copies = {copy: copy.rpartition(" ")[::2] for copy in objects["duplicate_of"].unique().tolist() if copy}
+    others = {other for other, _ in copies.values() if has_corrections(study, other)}
+    states = {other: load_outlines(study, other).state for other in others}
     now = {}
-    for copy in objects["duplicate_of"].unique().tolist():
-        other, _, number = copy.rpartition(" ")
-        if copy and has_corrections(study, other):
-            state = load_outlines(study, other).state
-            heir = state.heir_of(int(number))
+    for copy, (other, number) in copies.items():
+        if other in states:
+            heir = states[other].heir_of(int(number))
             now[copy] = f"{other} {heir}" if heir else ""
-    return objects.assign(duplicate_of=objects["duplicate_of"].replace(now)) if now else objects
+    if not now:
+        return objects
+    return objects.assign(duplicate_of=[now.get(copy, copy) for copy in objects["duplicate_of"].tolist()])

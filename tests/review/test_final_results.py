@@ -246,3 +246,22 @@ def test_a_database_of_another_kind_is_refused_before_anything_is_written(study_
 def test_the_environment_names_the_database_too(study_copy, refused, monkeypatch):
     monkeypatch.setenv("CHER2_REVIEWS", "mysql://secret@host/x")
     assert "secret" not in refused("report", study_copy, says=["CHER2_REVIEWS"])
+
+
+def test_results_follow_decisions_that_a_server_keeps(study, judge, command, postgres, monkeypatch, tmp_path):
+    rows = of_patient(study, "P02")
+    monkeypatch.setenv("CHER2_REVIEWS", postgres.url())
+    judge(study, rows, [0] * len(rows))
+    monkeypatch.delenv("CHER2_REVIEWS")
+    assert command("report", study.path).code == 0
+    assert set(read(study, "cells.csv")["reader"]) == {""}
+    ran = command("report", study.path, "--reviews", postgres.url())
+    assert ran.code == 0, ran.err
+    assert f"judged {len(rows)} of" in ran.out
+    patient = read(study, "patients.csv").set_index("patient_id").loc["P02"]
+    assert (patient["n_grade_0"], patient["group"]) == (str(len(rows)), "undefined")
+    assert command("agreement", study.path, "--reviews", postgres.url()).code == 0
+    out = tmp_path / "decisions.csv"
+    assert command("export", study.path, "--as", "decisions", "-o", out, "--reviews", postgres.url()).code == 0
+    assert f"{len(rows)} were there already" in command("import", study.path, out, "--reviews", postgres.url()).out
+    assert not list(study.path.glob("reviews.sqlite*"))

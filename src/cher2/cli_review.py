@@ -58,6 +58,7 @@ def agreement(study: StudyFolder, reviews: Reviews = "") -> None:
     """Compare the readers with each other and with the automatic grade: kappa and confusion."""
     from cher2.review.agreement import study_agreement
     from cher2.review.agreement_table import agreement_table, agreement_text
+    from cher2.review.decisions_csv import guarded_columns
     from cher2.review.ledger import Ledger
     from cher2.review.open_log import stored_decisions
     from cher2.study.folder import Study
@@ -67,7 +68,7 @@ def agreement(study: StudyFolder, reviews: Reviews = "") -> None:
     ledger = Ledger(home, stored_decisions(home, reviews))
     found = study_agreement(ledger)
     path = home.path / "agreement.csv"
-    write_csv(agreement_table(found), path)
+    write_csv(guarded_columns(agreement_table(found)), path)
     print(agreement_text(found))
     print(f"Table: {path}")
 

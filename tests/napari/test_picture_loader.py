@@ -108,14 +108,14 @@ def test_what_scrolled_away_is_not_loaded_and_the_newest_comes_first(qtbot, load
 
 def test_the_next_of_the_queue_come_after_what_is_wanted_and_stay_expected(qtbot, loader, frames, places):
     frames.gate.clear()
-    loader.want(places[:8])
+    loader.want(places[:28])
     loader.expect(places[-4:])
-    loader.want(places[20:50])
+    loader.want(places[32:50])
     frames.gate.set()
-    wanted = [*places[20:50], *places[-4:]]
+    wanted = [*places[32:50], *places[-4:]]
     qtbot.waitUntil(lambda: all(loader.picture(place) for place in wanted), timeout=WAIT_MS)
-    assert frames.asked.index(places[20]) < frames.asked.index(places[-4])
-    assert frames.asked.index(places[35]) < frames.asked.index(places[-4])
+    assert frames.asked.index(places[32]) < frames.asked.index(places[-4])
+    assert frames.asked.index(places[40]) < frames.asked.index(places[-4])
 
 
 def test_nothing_is_read_twice_while_it_is_kept(qtbot, loader, frames, places):

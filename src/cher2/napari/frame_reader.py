@@ -9,13 +9,15 @@ from dataclasses import dataclass
 from typing import Any
 
 from numpy.typing import NDArray
-from qtpy.QtCore import QObject, Signal  # type: ignore[attr-defined]  # qtpy renames PyQt's pyqtSignal
+from qtpy.QtCore import QObject, QTimer, Signal  # type: ignore[attr-defined]  # qtpy renames PyQt's pyqtSignal
 
 from cher2.errors import Cher2Error
 from cher2.protocol import Role
 
-KEPT = 12
-"""Frames that are kept: of 1036 x 1384 pixels in four channels of 16 bit with labels, 160 MB."""
+KEPT = 8
+"""Frames that are kept: of 1036 x 1384 pixels in four channels of 16 bit with labels, 115 MB."""
+
+ASK_EVERY_MS = 4
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,7 +52,6 @@ class FrameReader(QObject):
     ready = Signal(str)
     failed = Signal(str, str)
     """An image's name, and why it cannot be read."""
-    _done = Signal(str, object)
 
     def __init__(self, read: Callable[[str], FramePixels], parent: QObject | None = None) -> None:
         super().__init__(parent)
@@ -58,11 +59,13 @@ class FrameReader(QObject):
         self._kept: OrderedDict[str, FramePixels] = OrderedDict()
         self._faults: dict[str, str] = {}
         self._wanted: list[str] = []
-        self._reading = ""
+        self._reading: tuple[str, Future[FramePixels]] | None = None
         self._closed = False
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="cher2-frames")
-        # From the thread to the window's: Qt queues what comes from elsewhere.
-        self._done.connect(self._take)
+        # The thread knows nothing of Qt, whose objects must live and die in the window's: it is asked, by a timer.
+        self._ask = QTimer(self)
+        self._ask.setInterval(ASK_EVERY_MS)
+        self._ask.timeout.connect(self._take)
         self.destroyed.connect(self._thread.shutdown)
 
     def frame(self, image: str) -> FramePixels | None:
@@ -88,32 +91,35 @@ class FrameReader(QObject):
     def close(self) -> None:
         """Read no more; what is being read is dropped."""
         self._closed = True
+        self._ask.stop()
         self._wanted = []
         self._thread.shutdown(wait=True, cancel_futures=True)
 
     def _go_on(self) -> None:
         self._wanted = [image for image in self._wanted if image not in self._faults]
-        if self._reading or self._closed or not self._wanted:
+        if self._reading is not None or self._closed or not self._wanted:
             return
-        self._reading = self._wanted.pop(0)
-        image = self._reading
-        self._thread.submit(self._read, image).add_done_callback(lambda task: self._announce(image, task))
+        image = self._wanted.pop(0)
+        self._reading = image, self._thread.submit(self._read, image)
+        self._ask.start()
 
-    def _announce(self, image: str, task: Future[FramePixels]) -> None:
-        if not self._closed:
-            self._done.emit(image, task)
-
-    def _take(self, image: str, task: Future[FramePixels]) -> None:
-        self._reading = ""
+    def _take(self) -> None:
+        """Take over what the thread has read, if it has, and go on."""
+        if self._reading is None or not self._reading[1].done():
+            return
+        (image, task), self._reading = self._reading, None
+        self._ask.stop()
         error = task.exception()
         if error is None:
             self._kept[image] = task.result()
             while len(self._kept) > KEPT:
                 self._kept.popitem(last=False)
-            self.ready.emit(image)
         elif isinstance(error, Cher2Error):
             self._faults[image] = str(error)
-            self.failed.emit(image, str(error))
         self._go_on()
-        if error is not None and not isinstance(error, Cher2Error):
+        if error is None:
+            self.ready.emit(image)
+        elif isinstance(error, Cher2Error):
+            self.failed.emit(image, str(error))
+        else:
             raise error

@@ -36,6 +36,7 @@ _MOVES = (
 )  # fmt: skip
 _ENTER = (Qt.Key.Key_Return, Qt.Key.Key_Enter)
 _COLUMNS, _ROWS = 4, 5
+_ASK_EVERY_MS = 10
 _SEVERAL = Qt.KeyboardModifier.ShiftModifier | Qt.KeyboardModifier.ControlModifier
 
 
@@ -150,8 +151,9 @@ class Gallery(QWidget):
             self.selection_changed.emit(self.selected)
 
     def _ask(self) -> None:
-        # While the user scrolls on, one question a turn of the event loop is enough.
-        self._ask_soon.start(0)
+        # While the user scrolls on, not every step is worth a question; the timer is not started anew by each.
+        if not self._ask_soon.isActive():
+            self._ask_soon.start(_ASK_EVERY_MS)
 
     def _ask_now(self) -> None:
         first, last = self.view.shown_positions()
@@ -199,7 +201,7 @@ class _GalleryView(QListView):
         self.setSelectionMode(QListView.SelectionMode.ExtendedSelection)
         self.setEditTriggers(QListView.EditTrigger.NoEditTriggers)
         self.bar.setSingleStep(self.delegate.tile_size.height() // 2)
-        self.bar.valueChanged.connect(lambda _: self.moved.emit())
+        self.bar.valueChanged.connect(self._scrolled)
         self.clicked.connect(self._click)
 
     def shown_positions(self) -> tuple[int, int]:
@@ -263,6 +265,9 @@ class _GalleryView(QListView):
         grid = self.gridSize()
         row, column = divmod(position, self._columns)
         return QRect(QPoint(column * grid.width(), row * grid.height() - self.bar.value()), self.delegate.tile_size)
+
+    def _scrolled(self, value: int) -> None:
+        self.moved.emit()
 
     def _click(self, index: QModelIndex) -> None:
         if not QApplication.keyboardModifiers() & _SEVERAL:

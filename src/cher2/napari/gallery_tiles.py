@@ -7,19 +7,19 @@ from functools import lru_cache
 from typing import NamedTuple
 
 from qtpy.QtCore import QModelIndex, QPointF, QRect, QRectF, QSize, Qt
-from qtpy.QtGui import QColor, QImage, QPainter, QPen, QPixmap, QPolygonF
+from qtpy.QtGui import QColor, QImage, QPainter, QPen, QPolygonF
 from qtpy.QtWidgets import QStyledItemDelegate, QStyleOptionViewItem, QWidget
 from zict import LRU
 
 from cher2.napari.gallery_model import CellState, GalleryModel
 from cher2.palette import CHANNEL_COLOURS, GRADE_COLOURS, KIND_COLOURS
-from cher2.report.cell_pictures import CellPicture, CellPlace, Channel, show_picture
+from cher2.report.cell_pictures import CellPlace, Channel, show_picture
 
 TILE_PX = 84
 """Side of a picture on the screen."""
 
 _BORDER_PX, _MARGIN_PX, _CAPTION_PX = 3, 4, 16
-_PIXMAP_BYTES = 2**25
+_IMAGES_BYTES = 2**25
 _UNGRADED, _NOTHING, _ALARM, _SELECTED = "#e8e8e8", "#15171b", "#ff3b30", "#5c007acc"
 _NO_CTC_OPACITY = 0.45
 
@@ -72,7 +72,7 @@ class CellDelegate(QStyledItemDelegate):
         self._view = parent
         self._colours = colours
         self._channel: Channel = "composite"
-        self._pixmaps: LRU[CellPlace, QPixmap] = LRU(_PIXMAP_BYTES, {}, weight=lambda _, p: 4 * p.width() * p.height())
+        self._images: LRU[CellPlace, QImage] = LRU(_IMAGES_BYTES, {}, weight=lambda _, image: image.sizeInBytes())
         side = TILE_PX + 2 * (_BORDER_PX + _MARGIN_PX)
         self._size = QSize(side, side + _CAPTION_PX)
 
@@ -89,7 +89,7 @@ class CellDelegate(QStyledItemDelegate):
     @channel.setter
     def channel(self, channel: Channel) -> None:
         self._channel = channel
-        self._pixmaps.clear()
+        self._images.clear()
 
     def sizeHint(self, option: QStyleOptionViewItem, index: QModelIndex) -> QSize:  # noqa: N802 - Qt's name
         """Return the size of every cell: they are all alike."""
@@ -125,13 +125,14 @@ class CellDelegate(QStyledItemDelegate):
             painter.drawRect(room.adjusted(1, 1, -2, -2))
 
     def _paint_picture(self, painter: QPainter, tile: QRect, place: CellPlace, opacity: float) -> None:
-        pixmap = self._pixmap(place)
-        if pixmap is not None:
+        # A faint picture must be dim in a light window too.
+        painter.fillRect(tile, QColor(_NOTHING))
+        image = self._image(place)
+        if image is not None:
             painter.setOpacity(opacity)
-            painter.drawPixmap(tile, pixmap)
+            painter.drawImage(tile, image)
             painter.setOpacity(1.0)
             return
-        painter.fillRect(tile, QColor(_NOTHING))
         if self._model.loader.fault(place) is not None:
             painter.setPen(QColor(_UNGRADED))
             flags = int(Qt.AlignmentFlag.AlignCenter) | int(Qt.TextFlag.TextWordWrap)
@@ -152,21 +153,19 @@ class CellDelegate(QStyledItemDelegate):
             painter.setBrush(Qt.BrushStyle.NoBrush)
             painter.setRenderHint(QPainter.RenderHint.Antialiasing, False)
 
-    def _pixmap(self, place: CellPlace) -> QPixmap | None:
+    def _image(self, place: CellPlace) -> QImage | None:
         ratio = self._view.devicePixelRatioF()
         side = round(TILE_PX * ratio)
-        kept = self._pixmaps.get(place)
+        kept = self._images.get(place)
         if kept is not None and kept.width() == side:
             return kept
         picture = self._model.loader.picture(place)
         if picture is None:
             return kept
-        pixmap = _as_pixmap(picture, self._channel, side, self._colours)
-        pixmap.setDevicePixelRatio(ratio)
-        self._pixmaps[place] = pixmap
-        return pixmap
-
-
-def _as_pixmap(picture: CellPicture, channel: Channel, side: int, colours: Mapping[str, str]) -> QPixmap:
-    pixels = show_picture(picture, channel, side, colours).tobytes()
-    return QPixmap.fromImage(QImage(pixels, side, side, 3 * side, QImage.Format.Format_RGB888))
+        pixels = show_picture(picture, self._channel, side, self._colours).tobytes()
+        image = QImage(pixels, side, side, 3 * side, QImage.Format.Format_RGB888)
+        # The screen's own format is painted fastest; the conversion also copies the pixels.
+        image = image.convertToFormat(QImage.Format.Format_RGB32)
+        image.setDevicePixelRatio(ratio)
+        self._images[place] = image
+        return image

@@ -1,7 +1,7 @@
 """Pictures of cells, loaded in the background: what is on the screen first, what scrolled away not at all.
 
-Only reading happens in threads. What is wanted, what is there and who is told stays in the window's thread, so
-that nothing here needs a lock and no thread ever touches a widget or a layer.
+Only reading happens in threads, and they know nothing of Qt: the window's thread looks every few milliseconds what
+they have done. So nothing here needs a lock, and no thread can touch a widget, or emit the signal of one that is gone.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
 
 import pandas as pd
-from qtpy.QtCore import QObject, Qt, Signal  # type: ignore[attr-defined]  # qtpy renames PyQt's pyqtSignal
+from qtpy.QtCore import QCoreApplication, QObject, QTimer, Signal  # type: ignore[attr-defined]  # qtpy renames PyQt's pyqtSignal
 from zict import LRU
 
 from cher2.errors import Cher2Error
@@ -26,6 +26,9 @@ PICTURES_BYTES = 2**27
 WORKERS = 2
 BATCH = 8
 """Cells of one frame that are cut in one go."""
+
+LOOK_EVERY_MS = 4
+"""How often the window's thread looks what the others have done, while they do something."""
 
 Loaded = dict[CellPlace, CellPicture | Cher2Error]
 
@@ -44,6 +47,7 @@ class PictureLoader(QObject):
     most_bytes : int
         Most bytes of pictures that are kept.
     parent : QObject, optional
+        The application where none is given: such a loader must be closed.
 
     Attributes
     ----------
@@ -55,7 +59,6 @@ class PictureLoader(QObject):
 
     loaded = Signal(object)
     contrast_known = Signal(object)
-    _done = Signal(object)
 
     def __init__(
         self,
@@ -65,7 +68,9 @@ class PictureLoader(QObject):
         most_bytes: int = PICTURES_BYTES,
         parent: QObject | None = None,
     ) -> None:
-        super().__init__(parent)
+        # Always with a parent: what only Python owns is destroyed by whichever thread collects garbage, and Qt's
+        # objects bear that in their own thread alone.
+        super().__init__(parent or QCoreApplication.instance())
         self._frames = frames
         self._size_um = size_um
         self._kept: LRU[CellPlace, CellPicture] = LRU(most_bytes, {}, weight=lambda _, picture: picture.nbytes)
@@ -76,12 +81,15 @@ class PictureLoader(QObject):
         self._in_work: set[CellPlace] = set()
         self._closing = threading.Event()
         self._pool = ThreadPoolExecutor(WORKERS, thread_name_prefix="cher2-pictures")
-        self._done.connect(self._take, Qt.ConnectionType.QueuedConnection)
-        # A loader that is dropped without a word must not leave threads behind.
+        # A loader that goes with its parent must not leave threads behind.
         self.destroyed.connect(partial(_stop, self._pool, self._closing))
         # First into the pool: the other tasks wait for it.
         self._contrast: Future[dict[Role, float]] = self._pool.submit(study_contrast, frames, cells)
-        self._contrast.add_done_callback(self._announce)
+        self._contrast_told = False
+        self._look = QTimer(self)
+        self._look.setInterval(LOOK_EVERY_MS)
+        self._look.timeout.connect(self._take_done)
+        self._look.start()
 
     @property
     def contrast(self) -> Mapping[Role, float] | None:
@@ -115,18 +123,22 @@ class PictureLoader(QObject):
 
     def close(self) -> None:
         """Stop: when this returns no thread is left, and no signal will come. Closing twice is fine."""
-        self._wanted.clear()
-        _stop(self._pool, self._closing)
+        if not self._closing.is_set():
+            self._wanted.clear()
+            self._look.stop()
+            _stop(self._pool, self._closing)
+            self.deleteLater()
 
     def _go_on(self) -> None:
-        while len(self._running) < 2 * WORKERS and not self._closing.is_set():
+        # One more than is worked at, so that no thread waits for us; what waits here can still be forgotten.
+        while len(self._running) <= WORKERS and not self._closing.is_set():
             batch = self._next_batch()
             if not batch:
                 return
             task = self._pool.submit(_load, self._frames, batch, self._contrast, self._size_um, self._closing)
             self._running.add(task)
             self._in_work.update(batch)
-            task.add_done_callback(self._announce)
+            self._look.start()
 
     def _next_batch(self) -> list[CellPlace]:
         """Take the first wanted cell, and others wanted soon of the same frame."""
@@ -147,27 +159,32 @@ class PictureLoader(QObject):
     def _is_missing(self, place: CellPlace) -> bool:
         return not (place in self._kept or place in self._faults or place in self._in_work)
 
-    def _announce(self, task: Future[Loaded] | Future[dict[Role, float]]) -> None:
-        """Send a finished task to the window's thread; this runs in the task's own."""
-        if not self._closing.is_set():
-            self._done.emit(task)
-
-    def _take(self, task: Future[Loaded]) -> None:
+    def _take_done(self) -> None:
+        """Take what the threads have done, give them more to do, and tell."""
+        if not self._contrast_told and self._contrast.done():
+            self._contrast_told = True
+            self.contrast_known.emit(self._contrast.result())
         if self._closing.is_set():
             return
-        if task not in self._running:
-            self.contrast_known.emit(self._contrast.result())
-            return
-        self._running.discard(task)
-        found = task.result()
+        done = [task for task in self._running if task.done()]
+        places: list[CellPlace] = []
+        for task in done:
+            self._running.discard(task)
+            places += self._keep(task.result())
+        self._go_on()
+        if not self._running and self._contrast_told:
+            self._look.stop()
+        if places:
+            self.loaded.emit(places)
+
+    def _keep(self, found: Loaded) -> list[CellPlace]:
         self._in_work.difference_update(found)
         for place, outcome in found.items():
             if isinstance(outcome, Cher2Error):
                 self._faults[place] = outcome
             else:
                 self._kept[place] = outcome
-        self._go_on()
-        self.loaded.emit(list(found))
+        return list(found)
 
 
 def _load(

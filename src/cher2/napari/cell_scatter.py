@@ -9,8 +9,8 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
-from qtpy.QtCore import QEvent, QSignalBlocker, Qt, QTimer, Signal  # type: ignore[attr-defined]  # qtpy renames PyQt's pyqtSignal
-from qtpy.QtGui import QPalette
+from qtpy.QtCore import QEvent, QSignalBlocker, QSize, Qt, QTimer, Signal  # type: ignore[attr-defined]  # qtpy renames PyQt's pyqtSignal
+from qtpy.QtGui import QPalette, QResizeEvent
 from qtpy.QtWidgets import QCheckBox, QComboBox, QHBoxLayout, QLabel, QToolButton, QVBoxLayout, QWidget
 
 from cher2.cells.objects import GRADE_NAMES, GRADES
@@ -82,6 +82,9 @@ def final_colours(cells: pd.DataFrame) -> NDArray[np.str_]:
     number = grade.astype("Int64").fillna(len(GRADES)).to_numpy(dtype=np.intp)
     colours = np.array([*GRADE_COLOURS, UNGRADED_COLOUR])[number]
     return np.where(kind.to_numpy() == "ctc", colours, NO_CTC_COLOUR)
+
+
+LEAST_HEIGHT_WITH_WORDS = 260
 
 
 class CellScatter(QWidget):
@@ -206,13 +209,26 @@ class CellScatter(QWidget):
         for widget in (self.x_box, self.y_box, self.log_box, self.clear_button):
             widget.setFocusPolicy(Qt.FocusPolicy.NoFocus)
         self.status.setWordWrap(True)
-        self.canvas.setMinimumSize(240, 200)
+        self.canvas.setMinimumSize(240, 110)
         column = QVBoxLayout(self)
         column.setContentsMargins(4, 4, 4, 4)
         column.addLayout(chooser)
         column.addWidget(self.canvas, 1)
         column.addWidget(self.legend)
         column.addLayout(below)
+        self._words = (self.legend, self.status, self.clear_button)
+
+    def resizeEvent(self, event: QResizeEvent | None) -> None:  # noqa: N802  (Qt's name)
+        """Leave the words out where there is hardly room for the plot."""
+        for widget in self._words:
+            widget.setVisible(self.height() >= LEAST_HEIGHT_WITH_WORDS)
+        super().resizeEvent(event)
+
+    def minimumSizeHint(self) -> QSize:  # noqa: N802  (Qt's name)
+        """Return the size without the words."""
+        return QSize(
+            super().minimumSizeHint().width(), self.x_box.sizeHint().height() + self.canvas.minimumHeight() + 14
+        )
 
     def _offer_measures(self) -> None:
         """Fill the boxes; a choice that is still offered stays."""

@@ -157,7 +157,8 @@ class FrameLayers:
                 metadata={_OURS: True},
             )
             self._layers[CURRENT] = self._viewer.add_layer(layer)
-            self._viewer.layers.selection.active = self._layers[OUTLINES]
+            # The controls of an image leave the most room for the cells.
+            self._viewer.layers.selection.active = self._layers.get("her2", self._layers[OUTLINES])
             self._camera().zoom = 2 / frame.pixel_size_um
         else:
             layer.data = place

@@ -13,8 +13,17 @@ import pandas as pd
 from napari.utils.notifications import show_error
 from numpy.typing import NDArray
 from psygnal import SignalInstance
-from qtpy.QtCore import QTimer, Signal  # type: ignore[attr-defined]  # qtpy renames PyQt's pyqtSignal
-from qtpy.QtWidgets import QInputDialog, QLabel, QMessageBox, QProgressBar, QVBoxLayout, QWidget
+from qtpy.QtCore import Qt, QTimer, Signal  # type: ignore[attr-defined]  # qtpy renames PyQt's pyqtSignal
+from qtpy.QtWidgets import (
+    QInputDialog,
+    QLabel,
+    QMessageBox,
+    QProgressBar,
+    QPushButton,
+    QStackedWidget,
+    QVBoxLayout,
+    QWidget,
+)
 
 from cher2.cells.objects import GRADES
 from cher2.errors import Cher2Error
@@ -26,7 +35,7 @@ from cher2.napari.outline_dock import OutlineDock
 from cher2.napari.picture_loader import PictureLoader
 from cher2.napari.protocol_form import ERROR_STYLE
 from cher2.napari.review_controls import DecisionButtons, QueueControls
-from cher2.napari.review_keys import keys_html
+from cher2.napari.review_keys import key_of, keys_html
 from cher2.palette import GROUP_COLOURS
 from cher2.patients.identifiers import natural_order
 from cher2.protocol import ROLES, Role
@@ -82,6 +91,7 @@ class ReviewPanel(QWidget):
         self.commands = self._make_commands()
         self.controls = QueueControls(natural_order(session.cells["patient_id"].unique()))
         self.view, self.buttons = CellView(), DecisionButtons(self.commands)
+        self.end_outlines = QPushButton(f"End correcting outlines  [{key_of('outlines')}]")
         self.patient, self.status, self.progress = QLabel(), QLabel(), QProgressBar()
         self.cells = CellsPanel(session, self._loader)
         self._retry = self._timer(self._try_again, single=False)
@@ -128,7 +138,7 @@ class ReviewPanel(QWidget):
             "note": self._note,
             "channels": self._next_channel,
             "auto_contrast": lambda: self.view.set_auto_contrast(not self.view.auto_box.isChecked()),
-            "outlines": self.outlines.toggle,
+            "outlines": self._toggle_outlines,
             "show_keys": self._show_keys,
         }
         return {name: partial(self._do, do) for name, do in (decide | go).items()}
@@ -304,15 +314,31 @@ class ReviewPanel(QWidget):
         self.status.setStyleSheet(ERROR_STYLE if is_error else "")
         self.status.setText(text)
 
+    def _toggle_outlines(self) -> None:
+        try:
+            self.outlines.toggle()
+        finally:
+            self._pages.setCurrentIndex(int(self.outlines.is_open))
+
     def _lay_out(self) -> None:
+        self.status.setWordWrap(True)
+        self.patient.setWordWrap(True)
+        self._pages = QStackedWidget()
+        for widgets in ((self.view, self.patient, self.buttons), (self.outlines.editor, self.end_outlines)):
+            page = QWidget()
+            inner = QVBoxLayout(page)
+            inner.setContentsMargins(0, 0, 0, 0)
+            for number, widget in enumerate(widgets):
+                inner.addWidget(widget, 0 if number else 1)
+            self._pages.addWidget(page)
+        self.end_outlines.setFocusPolicy(Qt.FocusPolicy.NoFocus)
+        self.end_outlines.clicked.connect(lambda _=False: self.commands["outlines"]())
         column = QVBoxLayout(self)
         column.setContentsMargins(4, 4, 4, 4)
         column.addWidget(self.controls)
-        column.addWidget(self.view, 1)
-        for widget in (self.patient, self.buttons, self.progress, self.status):
+        column.addWidget(self._pages, 1)
+        for widget in (self.progress, self.status):
             column.addWidget(widget)
-        self.status.setWordWrap(True)
-        self.patient.setWordWrap(True)
 
 
 def patient_html(patient: pd.Series[Any]) -> str:

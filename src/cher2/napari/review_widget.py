@@ -106,14 +106,10 @@ class ReviewWidget(QWidget):
         if isinstance(window, QMainWindow):
             # The current cell has the whole height; gallery and plot are wide rather than high.
             window.setCorner(Qt.Corner.BottomRightCorner, Qt.DockWidgetArea.RightDockWidgetArea)
-        self._add_docks(self.panel, study.path.absolute().name)
+        name = f"Cells of {study.path.absolute().name}"
+        self._viewer.window.add_dock_widget(self.panel.cells, name=name, area="bottom")
         self._shortcuts = ReviewShortcuts(self.panel.commands)
         self._shortcuts.attach(window)
-
-    def _add_docks(self, panel: ReviewPanel, study: str) -> None:
-        window = self._viewer.window
-        window.add_dock_widget(panel.cells, name=f"Cells of {study}", area="bottom")
-        window.add_dock_widget(panel.outlines.editor, name="Outlines", area="left")
 
     def close_study(self) -> None:
         """Close the study that is open: no layer, no dock, no key and no thread stays behind."""
@@ -127,10 +123,9 @@ class ReviewWidget(QWidget):
             panel.close_review()
         except Cher2Error as error:
             show_error(str(error))
-        for inner in (panel.cells, panel.outlines.editor):
-            # The reader may have closed the dock, or the whole window, before.
-            if inner.parent() is not None:
-                self._viewer.window.remove_dock_widget(inner)
+        # The reader may have closed the dock, or the whole window, before.
+        if panel.cells.parent() is not None:
+            self._viewer.window.remove_dock_widget(panel.cells)
         panel.setParent(None)
         panel.deleteLater()
         self.form.show()

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from cher2.cells.objects import empty_objects
 from cher2.errors import StudyError
 from cher2.review.decisions import Decision
-from cher2.review.state import match_cells
+from cher2.review.state import match_cells, match_numbers
 from cher2.study.folder import OBJECTS, Study
 
 _AT_ONCE = 500
@@ -92,18 +92,22 @@ def reviewed_cells(study: Study, decisions: Sequence[Decision] = ()) -> StudyCel
     order = {image: place for place, image in enumerate(images)}
     ctcs = _ctcs(study, images)
     cells = study_cells(study, _sorted(ctcs[ctcs["duplicate_of"] == ""], order))
-    rows = match_cells(decisions, cells.table, cells.fingerprints, cells.radius_px)
+    rows = match_numbers(decisions, cells.table, cells.fingerprints)
     missing = {d.image for d, row in zip(decisions, rows.tolist(), strict=True) if row < 0} & set(order)
-    if not missing:
-        return cells
     judged = judged_objects(study, [d for d in decisions if d.image in missing], missing)
+    if judged.empty:
+        return cells
     both = pd.concat([cells.table, judged], ignore_index=True).drop_duplicates(["image", "object_id"])
     return study_cells(study, _sorted(both, order))
 
 
 def judged_objects(study: Study, decisions: Sequence[Decision], images: Iterable[str]) -> pd.DataFrame:
-    """Return the objects of some images, of any kind, that decisions are about."""
-    objects = study_cells(study, study.read_objects(images))
+    """Return the objects of some images, of any kind, that decisions are about.
+
+    A copy in another frame is not among them: it counts for nothing, so a decision on it would be without effect.
+    """
+    every = study.read_objects(images)
+    objects = study_cells(study, every[every["duplicate_of"] == ""])
     rows = match_cells(decisions, objects.table, objects.fingerprints, objects.radius_px)
     return objects.table.iloc[np.unique(rows[rows >= 0])]
 

@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 import sysconfig
+from contextlib import closing
 from pathlib import Path
 from typing import NamedTuple
 
@@ -132,6 +133,34 @@ def snapshot(folder: Path) -> dict[str, bytes | None]:
 def files_of():
     """Return a function that gives every file and folder below a folder with its bytes."""
     return snapshot
+
+
+@pytest.fixture
+def judge():
+    """Return a function that stores decisions on a study: rows of the ledger's table, and a word for each.
+
+    A word is a grade, "not" (no CTC), "is" (a CTC, without a grade), "skip" or "note".
+    """
+    from cher2.review.ledger import Ledger
+    from cher2.review.open_log import open_log
+
+    actions = {"not": ("not_ctc", "other"), "is": ("ctc", "ctc"), "skip": ("skip", "ctc"), "note": ("note", "ctc")}
+
+    def store(study, rows, words, reader="Ada", reading="open", images=(), **more):
+        with closing(open_log(study)) as log:
+            ledger = Ledger(study, log.entries())
+            for image in images:
+                ledger.add_objects(image)
+            decisions = []
+            for row, word in zip(rows, words, strict=True):
+                action, kind = actions.get(word, ("grade", "ctc"))
+                after = (kind, None if word in actions else int(word))
+                decisions.append(
+                    ledger.decision_on(row, action, reader, ledger.machine(row), after, reading=reading, **more)
+                )
+            return log.append(decisions)
+
+    return store
 
 
 @pytest.fixture

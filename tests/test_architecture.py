@@ -28,11 +28,13 @@ RANKS = {
     "study": 5,
     "review": 6,
     "report": 7,
+    "exchange": 7,
     "simulate": 8,
     "batch": 9,
     "progress": 10,
-    "cli": 11,
     "napari": 11,
+    "cli_review": 12,
+    "cli": 13,
 }
 
 PURE = ("cells", "patients", "cohorts")
@@ -48,6 +50,8 @@ DESKTOP = {
     "PySide6",
     "vispy",
 }
+# The command that opens the review's window asks napari in only when it is called.
+OPEN_A_WINDOW = {"cli_review.py": "cher2.napari.review_window"}
 # Weights of a model can only be loaded from a disk; docs/architecture.md says so.
 LOAD_MODELS = {"cells/segmenters/weights.py": {"pathlib"}, "cells/segmenters/stardist.py": {"pathlib"}}
 FILES = {"pathlib", "os", "io", "shutil", "tempfile", "glob", "sqlite3", "socket", "urllib", "subprocess", "pyarrow"}
@@ -106,7 +110,8 @@ def test_pure_rooms_touch_no_file_and_print_nothing(name):
 def test_only_the_plugin_knows_napari_and_qt(name):
     for line, module in imports(MODULES[name]):
         assert module.split(".")[0] not in DESKTOP, f"{name}:{line} imports {module}"
-        assert not module.startswith("cher2.napari"), f"{name}:{line} imports {module}"
+        may = module == OPEN_A_WINDOW.get(name, "-")
+        assert may or not module.startswith("cher2.napari"), f"{name}:{line} imports {module}"
 
 
 @pytest.mark.parametrize("name", sorted(MODULES))

@@ -15,6 +15,8 @@ import typer
 from rich.console import Console
 
 import cher2
+from cher2 import cli_review
+from cher2.cli_review import Reviews, StudyFolder
 from cher2.errors import Cher2Error, GradingError
 
 if TYPE_CHECKING:
@@ -32,8 +34,6 @@ app = typer.Typer(
 
 INTERRUPTED = 130
 """The exit code that typer gives to Ctrl-C: 128 and the number of SIGINT, as shells do."""
-
-StudyFolder = Annotated[Path, typer.Argument(metavar="STUDY", help="A study folder that 'cher2 run' has written.")]
 
 
 def main() -> None:
@@ -81,6 +81,7 @@ def run(
     scheduler: Annotated[str | None, typer.Option(metavar="ADDR", help="Dask scheduler, tcp://...")] = None,
     force: Annotated[bool, typer.Option("--force", help="Do everything anew.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be done; write nothing.")] = False,
+    reviews: Reviews = "",
 ) -> None:
     """Score a folder of images: cells, patients, cohorts and a report."""
     from cher2.batch.plan import make_plan
@@ -98,11 +99,10 @@ def run(
         print("Dry run: nothing was written.")
         return
     with showing() as progress:
-        result = carry_out(plan, home, table, workers=workers, scheduler=scheduler, progress=progress)
+        result = carry_out(plan, home, table, workers=workers, scheduler=scheduler, progress=progress, reviews=reviews)
     page = write_report(result.study, result.derived)
     _print_derived(result.derived)
-    for line in assumptions(home):
-        print(f"Note: {line}.")
+    _print_notes(assumptions(home), result.derived)
     print(f"Report: {page}")
     if len(result.failed):
         print(f"{len(result.failed)} images failed; {home.path / 'errors.csv'} names them.", file=sys.stderr)
@@ -117,6 +117,7 @@ def compare(
         str | None, typer.Option(help="Split by another index, only printed: see docs/certainty.md for their names.")
     ] = None,
     threshold: Annotated[str | None, typer.Option(help="The index's threshold, such as 0.3 or 1/3.")] = None,
+    reviews: Reviews = "",
 ) -> None:
     """Compare the cohorts of a study, high against low cHER2: sites and every further column."""
     from cher2.report.derive import compare_by_index, derive, read_clinical
@@ -126,21 +127,27 @@ def compare(
     home = Study.open(study)
     table = read_clinical(clinical, home.protocol)
     if index is not None or threshold is not None:
-        print(compare_by_index(home, table, index or "cher2_ratio", threshold))
+        print(compare_by_index(home, table, index or "cher2_ratio", threshold, reviews))
         return
-    derived = derive(home, table)
+    derived = derive(home, table, reviews)
     print(derived.comparison)
     print(f"\n{derived.survival}")
-    print(f"\nReport: {write_report(home, derived)}")
+    print()
+    _print_notes([], derived)
+    print(f"Report: {write_report(home, derived)}")
 
 
 @app.command()
-def report(study: StudyFolder) -> None:
-    """Derive a study's tables again and write its report.html."""
+def report(study: StudyFolder, reviews: Reviews = "") -> None:
+    """Derive a study's tables again, by readers' decisions where there are some, and write its report.html."""
+    from cher2.report.derive import derive
     from cher2.report.write import write_report
     from cher2.study.folder import Study
 
-    print(f"Report: {write_report(Study.open(study))}")
+    home = Study.open(study)
+    derived = derive(home, reviews=reviews)
+    _print_notes([], derived)
+    print(f"Report: {write_report(home, derived)}")
 
 
 @app.command()
@@ -187,7 +194,12 @@ def simulate(
 def calibrate(
     study: StudyFolder,
     graded: Annotated[
-        Path | None, typer.Option(metavar="F", help="Graded cells (CSV): image, grade, and object_id or y_px, x_px.")
+        Path | None,
+        typer.Option(
+            metavar="F",
+            help="Graded cells (CSV): image, grade, and object_id or y_px, x_px; "
+            "by default the grades that readers gave in the study.",
+        ),
     ] = None,
     unit: Annotated[
         Literal["counts", "leukocyte_ratio", "leukocyte_sd"] | None,
@@ -200,24 +212,32 @@ def calibrate(
     ] = None,
     output: Annotated[Path | None, typer.Option("-o", "--output", metavar="F", help="Protocol to write.")] = None,
     force: Annotated[bool, typer.Option("--force", help="Replace a protocol that is there.")] = False,
+    reviews: Reviews = "",
 ) -> None:
-    """Fit cut-offs to graded cells, or estimate the spill; write a new protocol."""
+    """Fit cut-offs to cells that readers graded, or estimate the spill; write a new protocol."""
+    from cher2.review.grades_for_calibration import reviewed_grades
     from cher2.study.calibrated import calibrate_cutoffs, calibrate_spill, run_again, write_protocol
     from cher2.study.folder import Study
+    from cher2.study.graded import read_graded
 
     home = Study.open(study)
     path = output or home.path / "protocol_calibrated.toml"
-    if (graded is not None) == (spill or bool(controls)):
+    of_spill = spill or bool(controls)
+    if graded is not None and of_spill:
         raise GradingError(
             "say what is to be calibrated: cut-offs, or spill",
-            remedy="Give --graded F; or --spill or --controls ROLE=FOLDER. Spill first: it changes the intensities",
+            remedy="Give --graded F, or --spill or --controls ROLE=FOLDER. Spill first: it changes the intensities",
         )
-    if unit and graded is None:
-        raise GradingError("--unit says nothing about spill", remedy="Leave it out, or give --graded F")
-    if graded is not None:
-        calibrated, words = calibrate_cutoffs(home, graded, unit)
-    else:
+    if unit and of_spill:
+        raise GradingError("--unit says nothing about spill", remedy="Leave it out, or calibrate cut-offs")
+    if of_spill:
         calibrated, words = calibrate_spill(home, controls or [])
+    elif graded is not None:
+        calibrated, words = calibrate_cutoffs(home, read_graded(graded), unit)
+    else:
+        reviewed = reviewed_grades(home, reviews)
+        calibrated, words = calibrate_cutoffs(home, reviewed.table, unit)
+        print(f"{reviewed.words}.")
     write_protocol(calibrated, path, force=force)
     print(words)
     print(f"Protocol: {path}")
@@ -236,6 +256,15 @@ def protocol(
         print(example_toml())
     else:
         print((Protocol.load(path) if path else Protocol()).to_toml(), end="")
+
+
+for _name, _command in (
+    ("review", cli_review.review),
+    ("agreement", cli_review.agreement),
+    ("export", cli_review.export),
+    ("import", cli_review.import_),
+):
+    app.command(_name)(_command)
 
 
 def _plan_in_words(plan: Plan) -> str:
@@ -257,3 +286,10 @@ def _print_derived(derived: Derived) -> None:
     print()
     print(derived.comparison if derived.comparison is not None else f"No comparison: {derived.no_comparison}")
     print()
+
+
+def _print_notes(notes: list[str], derived: Derived) -> None:
+    if derived.review.reviewed:
+        print(f"{derived.review}.")
+    for line in [*notes, *derived.review.notes()]:
+        print(f"Note: {line}.")

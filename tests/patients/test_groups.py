@@ -1,7 +1,4 @@
-"""Groups of counts, by hand.
-
-ASCO 2021 abstract 3036 takes ratios above 0.75 as high, and leaves out patients with fewer than 5 CTCs.
-"""
+"""Groups of counts, by hand: abstract 3036 takes ratios above 0.75 as high, and leaves out fewer than 5 CTCs."""
 
 from __future__ import annotations
 

@@ -9,7 +9,7 @@ import pytest
 
 from cher2.errors import Cher2Error, ClinicalTableError, StudyError
 from cher2.protocol import Protocol
-from cher2.report.derive import REVIEWED, derive, final_cells, read_clinical
+from cher2.report.derive import REVIEWED, derive, read_clinical
 from cher2.study.folder import Study
 from cher2.study.tables import write_whole
 
@@ -125,12 +125,13 @@ def test_reading_a_clinical_table_names_file_and_row(tmp_path):
         read_clinical(tmp_path / "none.csv", Protocol())
 
 
-def test_final_cells_put_the_contracts_columns_first(study):
-    cells = final_cells(study.objects_of("P03/frame_01.ome.tif"))
+def test_the_contracts_columns_come_first(study):
+    cells = derive(study).cells
     contract = list(cells).index("kind_final")
     assert list(cells)[contract : contract + 4] == list(REVIEWED)
     assert list(cells)[:contract][-1] == "p3"
     assert cells["kind_final"].equals(cells["kind"].rename("kind_final"))
+    assert not (study.path / "reviews.sqlite").exists()
 
 
 def test_a_damaged_result_is_named(study):

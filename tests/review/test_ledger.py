@@ -135,7 +135,7 @@ def test_an_image_scored_anew_keeps_its_decisions_cell_by_cell(study):
     assert after.lost == ()
     found = [after.row_of_entry(entry) for entry in entries]
     assert len(set(found)) == 9
-    np.testing.assert_allclose(after.cells[["y_px", "x_px"]].to_numpy()[found], places + np.array((3, -2)))
+    np.testing.assert_allclose(after.cells[["y_px", "x_px"]].to_numpy()[found], places + np.array([3, -2]))
     assert [after.standing(row).grade for row in found] == [at % 4 for at in range(9)]
     assert len(after) == 62
 

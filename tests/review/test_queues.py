@@ -22,7 +22,7 @@ def order_of(name, cells, **more):
     """Return the cells of a queue as texts."""
     rows = QUEUES[name].order(QueueInput(cells, RULES, **more))
     assert len(set(rows.tolist())) == len(rows)
-    return (cells["image"] + " " + cells["object_id"].astype(str)).iloc[rows].tolist()
+    return [f"{image} {number}" for image, number in cells.iloc[rows][["image", "object_id"]].to_numpy()]
 
 
 def read_by(*readers, **fields):
@@ -58,7 +58,7 @@ EVEN = (0.25, 0.25, 0.25, 0.25)
     ("grades", "quarters", "needed"),
     [
         # 3 of 4: exactly 0.75, low, and 5 CTCs, the minimum: one cell fewer and the patient is left out.
-        # 0 -> 2+ or 3+ gives 4 of 5; 1+ -> 0 gives 3 of 3, 1+ -> 2+ or 3+ 4 of 4; a 2+ graded otherwise stays low.
+        # 0 -> 2+ or 3+ gives 4 of 5; 1+ -> 0 gives 3 of 3, 1+ -> 2+ or 3+ gives 4 of 4; a 2+ that changes stays low.
         ([0, 1, 2, 2, 2], [2, 3, 0, 0, 0], [1, 1, 1, 1, 1]),
         # 15 of 20, exactly 0.75: as above, but no cell is needed for the minimum.
         ([1] * 5 + [2] * 15, [3] * 5 + [0] * 15, [1] * 5 + [2] * 15),

@@ -18,6 +18,7 @@ from cher2.batch.plan import Plan, make_plan
 from cher2.batch.tasks import FileOutcome, SampleOutcome, grade_frames, grading_fingerprint, measure_file
 from cher2.errors import Cher2Error, StudyError
 from cher2.report.derive import Derived, derive, read_clinical
+from cher2.review.open_log import stored_decisions
 from cher2.study.folder import Study
 from cher2.study.provenance import now, write_provenance
 from cher2.study.tables import write_csv, write_whole
@@ -69,6 +70,7 @@ def run_study(
     scheduler: str | None = None,
     force: bool = False,
     progress: Report | None = None,
+    reviews: str = "",
 ) -> RunResult:
     """Score a folder of images into a study folder.
 
@@ -90,6 +92,8 @@ def run_study(
         Do everything anew.
     progress : callable, optional
         Called with a :class:`Progress` after each image.
+    reviews : str
+        The database of readers' decisions, as of :func:`cher2.review.open_log.open_log`.
 
     Returns
     -------
@@ -105,7 +109,7 @@ def run_study(
     home = Study(Path(study))
     plan = make_plan(Path(images), home, protocol=paths.get("protocol"), samples=paths.get("samples"), force=force)
     table = read_clinical(Path(clinical), plan.protocol) if clinical is not None else None
-    return carry_out(plan, home, table, workers=workers, scheduler=scheduler, progress=progress)
+    return carry_out(plan, home, table, workers=workers, scheduler=scheduler, progress=progress, reviews=reviews)
 
 
 def carry_out(
@@ -116,9 +120,13 @@ def carry_out(
     workers: int | None = None,
     scheduler: str | None = None,
     progress: Report | None = None,
+    reviews: str = "",
 ) -> RunResult:
     """Do what a plan says; see :func:`run_study`."""
     started = now()
+    if study.exists():
+        # A database that cannot be read is told before the work of hours, not after it.
+        stored_decisions(study, reviews)
     to_measure = len(plan.files) - len(plan.measured)
     with _study_folder(plan, study), open_engine(workers or default_workers(to_measure), scheduler) as engine:
         frames, failed = _score(plan, study, engine, progress or (lambda _: None))
@@ -141,7 +149,7 @@ def carry_out(
     write_provenance(
         study.path, images=plan.images, protocol=plan.protocol, command=sys.argv, started=started, **counts
     )
-    return RunResult(study, derive(study), errors)
+    return RunResult(study, derive(study, reviews=reviews), errors)
 
 
 @contextmanager

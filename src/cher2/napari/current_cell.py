@@ -45,7 +45,7 @@ def facts_of(
         Why there is no picture.
     """
     cell, standing, grade = view.cells.iloc[row], view.standing(row), view.protocol.grade
-    probabilities = tuple(float(cell[f"p{number}"]) for number in range(4))
+    p0, p1, p2, p3 = (float(cell[f"p{number}"]) for number in range(4))
     return CellFacts(
         patient_id=str(cell["patient_id"]),
         sample_id=str(cell["sample_id"]),
@@ -60,7 +60,7 @@ def facts_of(
         cd45_mean=float(cell["cd45_mean"]),
         dapi_mean=float(cell["dapi_mean"]),
         cohort=cohort,
-        probabilities=None if np.isnan(probabilities).any() else probabilities,
+        probabilities=None if np.isnan([p0, p1, p2, p3]).any() else (p0, p1, p2, p3),
         kind_auto=str(cell["kind"]),
         grade_auto=None if pd.isna(cell["grade_auto"]) else int(cell["grade_auto"]),
         not_graded=str(cell["not_graded"]),

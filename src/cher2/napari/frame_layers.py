@@ -157,6 +157,7 @@ class FrameLayers:
                 metadata={_OURS: True},
             )
             self._layers[CURRENT] = self._viewer.add_layer(layer)
+            self._viewer.layers.selection.active = self._layers[OUTLINES]
             self._camera().zoom = 2 / frame.pixel_size_um
         else:
             layer.data = place

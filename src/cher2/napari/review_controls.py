@@ -89,17 +89,17 @@ class QueueControls(QWidget):
         grid.setContentsMargins(0, 0, 0, 0)
         grid.setSpacing(4)
         grid.addWidget(QLabel("Queue"), 0, 0)
-        grid.addWidget(self.queue, 0, 1, 1, 3)
+        grid.addWidget(self.queue, 0, 1, 1, 2)
+        grid.addWidget(self.unreviewed, 0, 3)
         grid.addWidget(QLabel("Show"), 1, 0)
         for column, box in enumerate((self.patient, self.grade, self.kind), start=1):
             grid.addWidget(box, 1, column)
-        grid.addWidget(self.unreviewed, 2, 1, 1, 3)
         for column in (1, 2, 3):
             grid.setColumnStretch(column, 1)
-        for box in (self.queue, self.patient, self.grade, self.kind, self.unreviewed):
+        choices: tuple[QWidget, ...] = (self.queue, self.patient, self.grade, self.kind, self.unreviewed)
+        for choice in choices:
             # A box that has the focus takes letters for its entries; the reader's keys must stay the review's.
-            box.setFocusPolicy(Qt.FocusPolicy.ClickFocus if box is self.unreviewed else Qt.FocusPolicy.TabFocus)
-        self.unreviewed.setFocusPolicy(Qt.FocusPolicy.NoFocus)
+            choice.setFocusPolicy(Qt.FocusPolicy.NoFocus)
 
 
 class DecisionButtons(QWidget):
@@ -114,9 +114,15 @@ class DecisionButtons(QWidget):
 
     ROWS = (
         (("grade_0", "0"), ("grade_1", "1+"), ("grade_2", "2+"), ("grade_3", "3+"), ("not_ctc", "No CTC")),
-        (("is_ctc", "CTC"), ("skip", "Skip"), ("note", "Note"), ("undo", "Undo"), ("redo", "Redo"), ("show_keys", "Keys")),
-        (("previous", "◀"), ("next", "▶"), ("next_unreviewed", "Next unreviewed")),
-    )  # fmt: skip
+        (("is_ctc", "CTC"), ("skip", "Skip"), ("note", "Note"), ("undo", "Undo"), ("redo", "Redo")),
+        (
+            ("previous", "◀"),
+            ("next", "▶"),
+            ("next_unreviewed", "Next open"),
+            ("outlines", "Outlines"),
+            ("show_keys", "Keys"),
+        ),
+    )
 
     def __init__(self, actions: Mapping[str, Callable[[], None]], parent: QWidget | None = None) -> None:
         super().__init__(parent)

@@ -52,6 +52,7 @@ KEYS = (
     ReviewKey("R", "redo", "Redo what was undone"),
     ReviewKey("C", "channels", "Channels: composite, then one by one, in gallery and viewer"),
     ReviewKey("A", "auto_contrast", "Automatic contrast of the current cell, on or off"),
+    ReviewKey("E", "outlines", "Edit the outlines of this frame, or end it"),
     ReviewKey("?", "show_keys", "Show these keys"),
 )
 """Every key of the review; the buttons, the shortcuts and the help are made from it."""
@@ -87,7 +88,10 @@ class ReviewShortcuts:
         """Put the keys in force in a window, and in no other."""
         self.detach()
         for key in KEYS:
-            shortcut = QShortcut(QKeySequence(key.keys), window)
+            shortcut = QShortcut(window)
+            # Where ? is on a shifted key, some platforms report the Shift with it and some do not.
+            names = (key.keys, "Shift+?") if key.keys == "?" else (key.keys,)
+            shortcut.setKeys([QKeySequence(name) for name in names])
             shortcut.setContext(Qt.ShortcutContext.WindowShortcut)
             shortcut.setAutoRepeat(key.repeats)
             shortcut.activated.connect(self._actions[key.action])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pandas as pd
@@ -17,8 +17,11 @@ from cher2.patients.flow import ExclusionFlow, exclusion_flow
 from cher2.patients.splits import split_by, split_rule
 from cher2.patients.summary import summarise_patients
 from cher2.protocol import Protocol
+from cher2.review.decisions_csv import decisions_csv, guarded
+from cher2.review.open_log import stored_decisions
+from cher2.review.results import LOST, ReviewSummary, reviewed_results
 from cher2.study.folder import Study
-from cher2.study.tables import read_csv, write_csv
+from cher2.study.tables import read_csv, write_csv, write_whole
 
 REVIEWED = ("kind_final", "grade", "reader", "reviewed_at")
 """What cells.csv adds to the table of objects: the final kind and grade, and who decided them when."""
@@ -33,7 +36,7 @@ class Derived:
     Parameters
     ----------
     cells : DataFrame
-        The CTCs, as in cells.csv.
+        The CTCs, and the objects that a reader judged, as in cells.csv.
     patients : DataFrame
         As in patients.csv.
     flow : ExclusionFlow
@@ -44,6 +47,8 @@ class Derived:
         Why there is no comparison; empty where there is one.
     survival : GroupSurvival or None
         Survival by group, as in survival.csv; None where there is no comparison.
+    review : ReviewSummary
+        How much of the study was read; by default nothing.
     """
 
     cells: pd.DataFrame
@@ -52,10 +57,11 @@ class Derived:
     comparison: CohortComparison | None
     no_comparison: str = ""
     survival: GroupSurvival | None = None
+    review: ReviewSummary = field(default_factory=ReviewSummary)
 
 
-def derive(study: Study, clinical: pd.DataFrame | None = None) -> Derived:
-    """Derive the tables of a study and write them into it.
+def derive(study: Study, clinical: pd.DataFrame | None = None, reviews: str = "") -> Derived:
+    """Derive the tables of a study, by readers' final grades, and write them into it.
 
     Parameters
     ----------
@@ -63,6 +69,8 @@ def derive(study: Study, clinical: pd.DataFrame | None = None) -> Derived:
         With its images scored; its ``clinical.csv``, where there is one, is compared.
     clinical : DataFrame, optional
         A checked clinical table that becomes the study's.
+    reviews : str
+        The database of readers' decisions, as of :func:`cher2.review.open_log.open_log`.
 
     Returns
     -------
@@ -72,11 +80,13 @@ def derive(study: Study, clinical: pd.DataFrame | None = None) -> Derived:
     ------
     StudyError
         A run of the study was broken off.
+    ReviewError
+        Readers' decisions cannot be read.
     CohortError
         The clinical table that was given cannot be compared; nothing is written then.
     """
     protocol = study.protocol
-    cells, patients = _cells_and_patients(study)
+    cells, patients, review = _cells_and_patients(study, reviews)
     comparison: CohortComparison | None
     survival: GroupSurvival | None
     if clinical is None:
@@ -86,18 +96,27 @@ def derive(study: Study, clinical: pd.DataFrame | None = None) -> Derived:
         comparison, reason = compare_cohorts(patients, clinical, protocol), ""
         survival = survival_by_group(patients, clinical, protocol)
         write_csv(clinical, study.path / "clinical.csv")
-    write_csv(cells, study.path / "cells.csv")
+    # A reader's name is the only text here that comes from outside the study.
+    write_csv(cells.assign(reader=cells["reader"].map(guarded)), study.path / "cells.csv")
     write_csv(patients, study.path / "patients.csv")
     for name, result in (("comparison.csv", comparison), ("survival.csv", survival)):
         if result is not None:
             write_csv(result.table, study.path / name)
         else:
             (study.path / name).unlink(missing_ok=True)
-    return Derived(cells, patients, _flow(study, patients), comparison, reason, survival)
+    _write_lost(study, review)
+    return Derived(cells, patients, _flow(study, patients), comparison, reason, survival, review)
+
+
+def _write_lost(study: Study, review: ReviewSummary) -> None:
+    if review.lost:
+        write_whole(study.path / LOST, decisions_csv(review.lost).encode())
+    else:
+        (study.path / LOST).unlink(missing_ok=True)
 
 
 def compare_by_index(
-    study: Study, clinical: pd.DataFrame, index: str, threshold: str | None = None
+    study: Study, clinical: pd.DataFrame, index: str, threshold: str | None = None, reviews: str = ""
 ) -> CohortComparison:
     """Compare the cohorts of a study, split by another index or threshold; nothing of it is written.
 
@@ -111,6 +130,8 @@ def compare_by_index(
         A name of :data:`cher2.patients.indices.INDICES`.
     threshold : str, optional
         As it is written, ``0.3`` or ``1/3``; the published one where none is given.
+    reviews : str
+        As of :func:`derive`.
 
     Returns
     -------
@@ -122,18 +143,20 @@ def compare_by_index(
         There is no such index or threshold, or the cohorts cannot be compared.
     """
     protocol = study.protocol
-    _, patients = _cells_and_patients(study)
+    _, patients, _ = _cells_and_patients(study, reviews)
     groups = split_by(patients, index, threshold)
     return compare_cohorts(groups, clinical, protocol, split=str(split_rule(index, threshold)))
 
 
-def _cells_and_patients(study: Study) -> tuple[pd.DataFrame, pd.DataFrame]:
+def _cells_and_patients(study: Study, reviews: str) -> tuple[pd.DataFrame, pd.DataFrame, ReviewSummary]:
     samples = study.samples
     scored = [study.folder_of(image).is_dir() for image in samples["image"]]
     _check_finished(study, samples["image"][[not done for done in scored]])
-    cells = final_cells(study.read_objects(samples["image"][scored], kinds=["ctc"]))
+    ctcs = study.read_objects(samples["image"][scored], kinds=["ctc"])
+    found, review = reviewed_results(study, ctcs, stored_decisions(study, reviews))
+    cells = _in_order(found)
     images = samples.assign(image=samples["image"].where(pd.Series(scored), ""))
-    return cells, summarise_patients(cells, study.protocol, images)
+    return cells, summarise_patients(cells, study.protocol, images), review
 
 
 def _check_finished(study: Study, unscored: pd.Series[str]) -> None:
@@ -148,9 +171,8 @@ def _check_finished(study: Study, unscored: pd.Series[str]) -> None:
         )
 
 
-def final_cells(objects: pd.DataFrame) -> pd.DataFrame:
+def _in_order(cells: pd.DataFrame) -> pd.DataFrame:
     """Return the table of cells: the contract's columns, the final kind and grade, then the others."""
-    cells = objects.assign(kind_final=objects["kind"], grade=objects["grade_auto"], reader="", reviewed_at="")
     contract = [column.name for column in COLUMNS if column.name not in _OWN]
     return cells[[*contract, *REVIEWED, *_OWN]]
 

@@ -30,10 +30,14 @@ from cher2.protocol import Protocol
 from cher2.report.figures import forest_figure, patients_figure
 from cher2.report.flow_figure import flow_figure
 from cher2.report.svg import SvgFigure
-from cher2.report.thumbnails import SCALE_BAR_UM, TILE_PX, Example, contact_sheet, shared_contrast
-
-HER2_WHITE_OVER_CUTOFF = 1.5
-"""HER2 is shown white from this many times the cut-off of 3+ on, where the cut-offs are counts."""
+from cher2.report.thumbnails import (
+    HER2_WHITE_OVER_CUTOFF,
+    SCALE_BAR_UM,
+    TILE_PX,
+    Example,
+    contact_sheet,
+    shared_contrast,
+)
 
 UNITS = {
     "counts": "camera counts above background",
@@ -77,6 +81,8 @@ class PageContent:
         Why there is no comparison; where it is empty, because no clinical table was given.
     flow : ExclusionFlow or None
         Who was screened, left out and analysed; not shown where it is None.
+    review : str
+        How much readers have judged, as a sentence without its full stop; empty where nothing was.
     """
 
     title: str
@@ -92,6 +98,7 @@ class PageContent:
     examples_chosen: str = ""
     no_comparison: str = ""
     flow: ExclusionFlow | None = None
+    review: str = ""
 
 
 def render_page(content: PageContent) -> str:

@@ -17,8 +17,8 @@ from cher2.review.log import Bookmark, DecisionLog
 
 Answer = TypeVar("Answer")
 
-PATIENCE_S = 0.2
-"""How long a window may wait: shorter than what a reader takes for a freeze, longer than any healthy commit."""
+PATIENCE_S = 1.0
+"""How long a window may wait: shorter than what a reader takes for a fault, longer than a commit on a busy disk."""
 
 GOODBYE_S = 5.0
 """How long a closing window waits for the last call."""

@@ -8,8 +8,16 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from cher2.review.cells import StudyCells, judged_objects, reviewed_cells, scored_images, study_cells
+from cher2.review.cells import (
+    StudyCells,
+    corrected_cells,
+    judged_objects,
+    reviewed_cells,
+    scored_images,
+    study_cells,
+)
 from cher2.review.decisions import REFERRING, Action, Decision, Reading
+from cher2.review.outlines import corrected_objects
 from cher2.review.standing import CellStanding, machine_words, standing_of, with_standings
 from cher2.review.state import CellHistory, in_force, match_cells
 from cher2.study.folder import Study
@@ -40,6 +48,8 @@ class Ledger:
         self._machine: list[tuple[str, int | None]] = []
         self._row_by_object: dict[tuple[str, int], int] = {}
         self._entries: list[Decision] = []
+        self.gone: set[int] = set()
+        """Rows of objects that a correction of outlines took away since the cells were read."""
         self._forget_rows()
         self._number(0)
         self._take(entries)
@@ -106,8 +116,8 @@ class Ledger:
 
     def final_cells(self, rows: NDArray[np.intp] | None = None) -> pd.DataFrame:
         """Return cells with ``kind_final, grade, reader, reviewed_at``: all, or those of some rows."""
-        wanted = range(len(self)) if rows is None else rows.tolist()
-        table = self.cells if rows is None else self.cells.iloc[rows]
+        wanted = [row for row in (range(len(self)) if rows is None else rows.tolist()) if row not in self.gone]
+        table = self.cells if len(wanted) == len(self) else self.cells.iloc[wanted]
         return with_standings(table, [self.standing(row) for row in wanted])
 
     def decision_on(
@@ -176,8 +186,27 @@ class Ledger:
         ndarray of int
             The rows that are new.
         """
-        objects = self.study.objects_of(image)
+        objects = corrected_objects(self.study, image)
         return self._add(objects[objects["duplicate_of"] == ""])
+
+    def take_corrected(self, image: str) -> NDArray[np.intp]:
+        """Take over an image whose outlines were corrected: cells that changed, came or went.
+
+        Returns
+        -------
+        ndarray of int
+            The rows of the image; those of objects that are gone are in :attr:`gone` from now on.
+        """
+        table, objects = self._cells.table, corrected_objects(self.study, image)
+        before = table.loc[table["image"] == image, "object_id"]
+        there = before[before.isin(objects["object_id"])]
+        self.gone = (self.gone - set(there.index)) | set(before.index.difference(there.index))
+        now = objects.set_index("object_id", drop=False).loc[there.to_numpy()].set_axis(there.index)
+        table = pd.concat([table.drop(index=there.index), now]).sort_index()
+        self._cells = study_cells(self.study, table)
+        self._machine = machine_words(self._cells.table)
+        self._add(corrected_cells(self.study, image))
+        return np.flatnonzero((self.cells["image"] == image).to_numpy())
 
     def _row_by_number(self, entry: Decision) -> int:
         row = self._row_by_object.get((entry.image, entry.object_id), -1)

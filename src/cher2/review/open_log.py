@@ -40,8 +40,8 @@ def open_log(study: Study, url: str = "") -> DecisionLog:
     url = url or os.environ.get(VARIABLE, "")
     if not url:
         return SqliteLog(study.path / REVIEWS, study.identity)
-    scheme = url.partition("://")[0]
-    if scheme not in ("postgresql", "postgres", "postgresql+psycopg"):
+    scheme, mark, _ = url.partition("://")
+    if not mark or scheme not in ("postgresql", "postgres", "postgresql+psycopg"):
         # The URL itself may hold a password, wherever a mistake has put it.
         raise ReviewError(
             "decisions are kept in the study folder or in PostgreSQL, and this URL does not begin with postgresql://",

@@ -15,7 +15,9 @@ from cher2.review.schema import create_tables, is_ready
 from cher2.review.sql_log import SqlLog
 
 CONNECT_TIMEOUT_S = 5
-LOCK_TIMEOUT_S = 5
+
+TIMEOUT_S = 5.0
+"""Seconds to wait for another program that writes to the same study; a commit of its takes milliseconds."""
 
 # A cable that was pulled shows after some 10 s, and not after the quarter of an hour that TCP takes by itself.
 _KEEP_ALIVE = {"keepalives_idle": 5, "keepalives_interval": 2, "keepalives_count": 3, "tcp_user_timeout": 10_000}
@@ -57,6 +59,8 @@ class PostgresLog(SqlLog):
         It is shown nowhere. libpq's parameters may follow: ``?sslmode=require``.
     study : str
         The study's identity.
+    timeout_s : float
+        Seconds to wait for another program that writes to the same study.
 
     Raises
     ------
@@ -65,7 +69,7 @@ class PostgresLog(SqlLog):
         tables come from a later cher2.
     """
 
-    def __init__(self, url: str, study: str) -> None:
+    def __init__(self, url: str, study: str, *, timeout_s: float = TIMEOUT_S) -> None:
         address = _parsed(url)
         if find_spec("psycopg") is None:
             raise ReviewError(
@@ -74,7 +78,7 @@ class PostgresLog(SqlLog):
                 remedy='Install it: pip install "cher2[postgres]"',
             )
         self._secrets = _secrets(address)
-        super().__init__(_engine(address), study, _in_words(address))
+        super().__init__(_engine(address, timeout_s), study, _in_words(address))
         try:
             with self._engine.begin() as connection:
                 ready = is_ready(connection, self.where)
@@ -82,6 +86,9 @@ class PostgresLog(SqlLog):
                 with self._engine.begin() as connection:
                     connection.execute(_LOCK, {"key": _SCHEMA_KEY})
                     create_tables(connection, self.where)
+        except ReviewError:
+            self._engine.dispose()
+            raise
         except SQLAlchemyError as error:
             self._engine.dispose()
             raise self._explain(error) from None
@@ -153,7 +160,7 @@ def _secrets(address: URL) -> list[str]:
     return sorted(found, key=len, reverse=True)
 
 
-def _engine(address: URL) -> Engine:
+def _engine(address: URL, timeout_s: float) -> Engine:
     settings: dict[str, Any] = {"connect_timeout": CONNECT_TIMEOUT_S, "client_encoding": "utf8"} | _KEEP_ALIVE
     # SQLAlchemy lets these win over the URL's own.
     settings = {name: value for name, value in settings.items() if name not in address.query}
@@ -162,7 +169,7 @@ def _engine(address: URL) -> Engine:
     @event.listens_for(engine, "connect")
     def prepare(connection: Any, record: object) -> None:
         with connection.cursor() as cursor:
-            cursor.execute(f"SET lock_timeout = '{LOCK_TIMEOUT_S}s'")
+            cursor.execute(f"SET lock_timeout = {round(timeout_s * 1000)}")
         connection.commit()
 
     return engine

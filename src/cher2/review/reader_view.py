@@ -129,6 +129,10 @@ class ReaderView:
         rows = np.flatnonzero((self.cells["patient_id"] == patient_id).to_numpy())
         return summarise_patients(self.ledger.final_cells(rows), self.protocol, images).iloc[0]
 
+    def following(self, count: int) -> list[int]:
+        """Return the rows that come after the current one, no more than `count`."""
+        return self._place.ahead(count)
+
     def go_to(self, row: int) -> None:
         """Make a cell of the queue the current one.
 
@@ -172,6 +176,12 @@ class ReaderView:
         row, self._filter = self.current, chosen
         self._make_order(row)
 
+    def take_corrected(self, image: str) -> None:
+        """Take over an image whose outlines were corrected, and order the cells anew."""
+        row = self.current
+        self._changed(self.ledger.take_corrected(image))
+        self._make_order(row)
+
     def _waiting(self, row: int) -> Sequence[Decision]:
         """Return the decisions on a cell that are not stored yet."""
         return ()
@@ -196,7 +206,8 @@ class ReaderView:
         if self.blind and not self._queue.blind:
             order = shuffled(self.cells, order, self._seed)
         patients = self.cells["patient_id"].tolist()
-        kept = [at for at in order.tolist() if self._filter.keeps(at, patients[at], standings[at])]
+        there = [at for at in order.tolist() if at not in self.ledger.gone]
+        kept = [at for at in there if self._filter.keeps(at, patients[at], standings[at])]
         self._place.set_rows(kept, row)
         self.order_changed.emit()
         self.current_changed.emit(self.current)

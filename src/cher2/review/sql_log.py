@@ -73,7 +73,7 @@ class SqlLog(ABC):
 
     @abstractmethod
     def _after(self) -> None:
-        """Make sure that it still is, after one that wrote."""
+        """Make sure that it still is, after one that wrote and before its connection is let go."""
 
     def append(self, decisions: Sequence[Decision]) -> list[Decision]:
         """Store decisions, all or none; on the disk when this returns.
@@ -137,28 +137,28 @@ class SqlLog(ABC):
         ReviewError
             The log cannot be read.
         """
-        rows = self.rows(after)
+        rows = self._run(lambda connection: self._rows(connection, after, check=True), writes=False)
         found = [decision_of(row, self.where) for row in rows]
         if rows:
             self._remember(Head(rows[-1]["entry"], rows[-1]["hash"]))
         return found
 
-    def rows(self, after: int = 0) -> list[dict[str, Any]]:
+    def rows(self) -> list[dict[str, Any]]:
         """Return the entries as they are stored, with ``previous_hash`` and ``hash``: what a check of the log reads.
 
         Raises
         ------
         ReviewError
-            The log cannot be read, or no longer holds what it held.
+            The log cannot be read.
         """
+        return self._run(lambda connection: self._rows(connection, 0, check=False), writes=False)
 
-        def read(connection: Connection) -> list[dict[str, Any]]:
+    def _rows(self, connection: Connection, after: int, *, check: bool) -> list[dict[str, Any]]:
+        if check:
             self._check_seen(connection)
-            mine = decisions.c.study == self._study
-            query = select(decisions).where(mine, decisions.c.entry > after).order_by(decisions.c.entry)
-            return [dict(row) for row in connection.execute(query).mappings()]
-
-        return self._run(read, writes=False)
+        mine = decisions.c.study == self._study
+        query = select(decisions).where(mine, decisions.c.entry > after).order_by(decisions.c.entry)
+        return [dict(row) for row in connection.execute(query).mappings()]
 
     def head(self) -> Head:
         """Return the newest entry: kept elsewhere, it shows later that nothing was cut off."""
@@ -202,8 +202,11 @@ class SqlLog(ABC):
         for last in (False, True):
             self._before()
             try:
-                with engine.begin() as connection:
-                    result = work(connection)
+                with engine.connect() as connection:
+                    with connection.begin():
+                        result = work(connection)
+                    if writes:
+                        self._after()
             except SQLAlchemyError as error:
                 # What follows a fault starts from a new connection.
                 self._engine.dispose()
@@ -211,8 +214,6 @@ class SqlLog(ABC):
                     raise self._explain(error) from error
             else:
                 break
-        if writes:
-            self._after()
         return result
 
     def _remember(self, head: Head) -> None:

@@ -96,16 +96,8 @@ def open_engine(path: Path, timeout_s: float, writes: str) -> Engine:
         The execution option of transactions that write: they take the file's lock at their start, because one that
         asks for it later, after it has read, can be refused without waiting.
     """
-    engine = create_engine(
-        URL.create("sqlite", database=str(path)), creator=lambda: connect(path, timeout_s), hide_parameters=True
-    )
-
-    @event.listens_for(engine, "connect")
-    def prepare(connection: sqlite3.Connection, record: object) -> None:
-        (mode,) = connection.execute("PRAGMA journal_mode").fetchone()
-        # With a rollback journal, FULL leaves a moment in which a loss of power takes a commit back; EXTRA does not.
-        connection.execute(f"PRAGMA synchronous={'FULL' if mode == 'wal' else 'EXTRA'}")
-        connection.execute("PRAGMA fullfsync=1")  # macOS: through the drive's own cache.
+    address = URL.create("sqlite", database=str(path))
+    engine = create_engine(address, creator=lambda: _connect_safely(path, timeout_s), hide_parameters=True)
 
     @event.listens_for(engine, "begin")
     def begin(connection: Connection) -> None:
@@ -113,3 +105,16 @@ def open_engine(path: Path, timeout_s: float, writes: str) -> Engine:
         connection.exec_driver_sql("BEGIN IMMEDIATE" if immediate else "BEGIN")
 
     return engine
+
+
+def _connect_safely(path: Path, timeout_s: float) -> sqlite3.Connection:
+    connection = connect(path, timeout_s)
+    try:
+        (mode,) = connection.execute("PRAGMA journal_mode").fetchone()
+        # With a rollback journal, FULL leaves a moment in which a loss of power takes a commit back; EXTRA does not.
+        connection.execute(f"PRAGMA synchronous={'FULL' if mode == 'wal' else 'EXTRA'}")
+        connection.execute("PRAGMA fullfsync=1")  # macOS: through the drive's own cache.
+    except sqlite3.Error:
+        connection.close()
+        raise
+    return connection

@@ -74,7 +74,8 @@ class SqliteLog(SqlLog):
     """
 
     def __init__(self, path: str | Path, study: str, *, timeout_s: float = TIMEOUT_S) -> None:
-        self.path = Path(path).absolute()
+        # SQLite keeps the write-ahead log beside the file itself, and not beside a link to it.
+        self.path = Path(path).resolve()
         self._timeout_s = timeout_s
         super().__init__(open_engine(self.path, timeout_s, WRITES), study, str(self.path))
         # A write-ahead log appears after its file does: one without a file was left behind.
@@ -83,6 +84,9 @@ class SqliteLog(SqlLog):
         try:
             make_file(self.path, timeout_s)
             self._identity = self._open()
+        except ReviewError:
+            self._engine.dispose()
+            raise
         except (sqlite3.Error, SQLAlchemyError) as error:
             self._engine.dispose()
             raise self._explain(error) from error
@@ -94,10 +98,11 @@ class SqliteLog(SqlLog):
         """What a reader should know about how decisions are stored here; empty where all is as it should be."""
         if self._writes_ahead:
             return ""
+        network = "it is on a network's disk, where a write-ahead log does not work"
+        other = "its disk cannot do with a write-ahead log, or it was restored from a copy that has none"
         return (
-            f"{self.path.name} is on a disk on which a write-ahead log does not work, as a network's: it is kept with "
-            "a rollback journal and full synchronisation, which is as safe, but slower, and readers and writers wait "
-            "for each other"
+            f"{self.path.name} is kept with a rollback journal, as {network if on_network(self.path) else other}: this "
+            "is as safe, but slower, and readers and writers wait for each other"
         )
 
     @property

@@ -22,20 +22,20 @@ from cher2.images.image import Image
 from cher2.images.reader import read_frames
 from cher2.protocol import ROLES, Protocol, Role
 from cher2.study.folder import Study
-from cher2.study.graded import match_graded, read_graded
+from cher2.study.graded import match_graded
 from cher2.study.provenance import read_provenance
 from cher2.study.tables import write_whole
 
 
-def calibrate_cutoffs(study: Study, graded: Path, unit: str | None = None) -> tuple[Protocol, str]:
+def calibrate_cutoffs(study: Study, graded: pd.DataFrame, unit: str | None = None) -> tuple[Protocol, str]:
     """Fit cut-offs to graded cells of a study.
 
     Parameters
     ----------
     study : Study
         With its images scored.
-    graded : Path
-        The graded cells; see :func:`cher2.study.graded.read_graded`.
+    graded : DataFrame
+        The graded cells, as :func:`cher2.study.graded.read_graded` reads them from a file.
     unit : str, optional
         The unit of the cut-offs; the study's own where none is given.
 
@@ -52,7 +52,7 @@ def calibrate_cutoffs(study: Study, graded: Path, unit: str | None = None) -> tu
         There are too few graded cells, or they are not of this study.
     """
     protocol = study.protocol
-    matched = match_graded(study, read_graded(graded), unit or protocol.grade.unit)
+    matched = match_graded(study, graded, unit or protocol.grade.unit)
     cells = matched.cells
     calibration = fit_cutoffs(
         cells["intensity"], cells["grade"], patients=cells["patient_id"], unit=unit or protocol.grade.unit

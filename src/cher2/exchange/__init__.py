@@ -1,0 +1,1 @@
+"""A study's outlines and decisions to other programs, and decisions back."""

@@ -1,0 +1,167 @@
+"""What readers have made of a study: its cells with their final kinds and grades, and how much of it was read."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from cher2.review.decisions import Decision
+from cher2.review.ledger import Ledger
+from cher2.review.standing import CellStanding
+from cher2.review.state import DECIDING
+from cher2.study.folder import Study
+
+LOST = "lost_decisions.csv"
+"""The file in the study folder that lists decisions whose cell is no longer there."""
+
+
+@dataclass(frozen=True)
+class ReviewSummary:
+    """How much of a study was read, and what came of it.
+
+    Parameters
+    ----------
+    readers : tuple of str
+        Who has judged a cell, in alphabetical order.
+    cells : int
+        Cells that could be read: the CTCs, each once, and the objects that a reader judged.
+    reviewed : int
+        Those that a reader judged.
+    changed : int
+        Those of them that are no CTC where the machine had one, or the reverse, or have another grade.
+    disagreements : int
+        Cells on which readers differ, and nobody has settled it.
+    copies : int
+        Judged cells that are a copy of one in another frame, which counts in their place.
+    lost : tuple of Decision
+        Decisions in force whose cell is no longer there.
+    """
+
+    readers: tuple[str, ...] = ()
+    cells: int = 0
+    reviewed: int = 0
+    changed: int = 0
+    disagreements: int = 0
+    copies: int = 0
+    lost: tuple[Decision, ...] = ()
+
+    def __str__(self) -> str:
+        if not self.reviewed:
+            return "No reader has judged a cell"
+        names = ", ".join(self.readers)
+        return (
+            f"{len(self.readers)} {'readers' if len(self.readers) > 1 else 'reader'} ({names}) judged {self.reviewed} "
+            f"of {self.cells} cells and changed the automatic result of {self.changed}; the newest consensus counts, "
+            "where there is none the newest decision"
+        )
+
+    def notes(self) -> list[str]:
+        """Return what must not be overlooked, in words."""
+        said = []
+        if self.disagreements:
+            said.append(
+                f"Readers disagree on {self.disagreements} cells and nobody has settled it: the newest decision counts "
+                "there. Review the queue of disagreements"
+            )
+        if self.copies:
+            said.append(
+                f"{self.copies} judged cells are copies of a cell in another frame, which counts in their place: the "
+                "decisions on them change nothing"
+            )
+        if self.lost:
+            said.append(
+                f"{len(self.lost)} decisions of readers are about cells that are no longer there, and change nothing: "
+                f"{LOST} lists them"
+            )
+        return said
+
+
+def decided(ledger: Ledger) -> dict[tuple[str, int], CellStanding]:
+    """Return how the cells stand that a reader has judged, by image and object."""
+    keys = list(zip(ledger.cells["image"], ledger.cells["object_id"].tolist(), strict=True))
+    return {keys[row]: ledger.standing(row) for row, history in ledger.histories().items() if history.deciding()}
+
+
+def with_final(objects: pd.DataFrame, standings: Mapping[tuple[str, int], CellStanding]) -> pd.DataFrame:
+    """Add ``kind_final, grade, reader, reviewed_at`` to objects: as cells stand, the others as the machine has them."""
+    cells = objects.assign(kind_final=objects["kind"], grade=objects["grade_auto"], reader="", reviewed_at="")
+    if not standings:
+        return cells
+    final = {name: cells[name].astype(object).to_numpy(copy=True) for name in ("kind_final", "reader", "reviewed_at")}
+    grades = cells["grade"].astype("Int8").array.copy()
+    for at, key in enumerate(zip(cells["image"], cells["object_id"].tolist(), strict=True)):
+        if (standing := standings.get(key)) is not None:
+            final["kind_final"][at], final["reader"][at] = standing.kind, standing.reader
+            final["reviewed_at"][at] = standing.decided_at
+            grades[at] = pd.NA if standing.grade is None else standing.grade
+    return cells.assign(**final, grade=grades)
+
+
+def reviewed_results(
+    study: Study, ctcs: pd.DataFrame, entries: Sequence[Decision]
+) -> tuple[pd.DataFrame, ReviewSummary]:
+    """Return a study's cells as readers have left them.
+
+    Parameters
+    ----------
+    study : Study
+        With its images scored.
+    ctcs : DataFrame
+        The machine's CTCs, copies in other frames among them.
+    entries : sequence of Decision
+        The log of decisions from its beginning.
+
+    Returns
+    -------
+    cells : DataFrame
+        The CTCs, and the objects that a reader judged, with ``kind_final, grade, reader, reviewed_at``; without a
+        decision the machine's kind and grade, no reader and no time. The grade is empty for what is no CTC by a
+        reader's word, and where a reader said that it is one and gave it none: the machine's grade counts then.
+    summary : ReviewSummary
+
+    Raises
+    ------
+    StudyError
+        The study's results cannot be read.
+    """
+    if not entries:
+        return with_final(ctcs, {}), ReviewSummary(cells=_counted(ctcs))
+    ledger = Ledger(study, entries)
+    histories = ledger.histories()
+    judged = [row for row, history in sorted(histories.items()) if history.deciding()]
+    cells = with_final(_with_judged(study, ctcs, ledger.cells.iloc[judged]), decided(ledger))
+    summary = ReviewSummary(
+        readers=tuple(sorted({d.reader for row in judged for d in histories[row].decisions if d.action in DECIDING})),
+        cells=_counted(cells),
+        reviewed=len(judged),
+        changed=sum(_changed(ledger.machine(row), ledger.standing(row)) for row in judged),
+        disagreements=sum(history.disagreement for history in histories.values()),
+        copies=int((ledger.cells["duplicate_of"].iloc[judged] != "").sum()),
+        lost=ledger.lost,
+    )
+    return cells, summary
+
+
+def _counted(cells: pd.DataFrame) -> int:
+    return int((cells["duplicate_of"] == "").sum())
+
+
+def _with_judged(study: Study, ctcs: pd.DataFrame, judged: pd.DataFrame) -> pd.DataFrame:
+    """Add judged objects that the machine took for no CTC, in the order of the samples' images and of numbers."""
+    there = set(zip(ctcs["image"], ctcs["object_id"].tolist(), strict=True))
+    keys = zip(judged["image"], judged["object_id"].tolist(), strict=True)
+    more = judged[[key not in there for key in keys]]
+    if more.empty:
+        return ctcs
+    order = {image: place for place, image in enumerate(study.samples["image"])}
+    both = pd.concat([ctcs, more], ignore_index=True) if len(ctcs) else more.reset_index(drop=True)
+    place = both["image"].map(order).to_numpy()
+    return both.iloc[np.lexsort((both["object_id"].to_numpy(), place))].reset_index(drop=True)
+
+
+def _changed(machine: tuple[str, int | None], final: CellStanding) -> bool:
+    was, is_now = machine[0] == "ctc", final.kind == "ctc"
+    return was != is_now or (is_now and final.grade is not None and final.grade != machine[1])

@@ -1,0 +1,142 @@
+"""A study for other programs: QuPath's GeoJSON, label images, decisions."""
+
+from __future__ import annotations
+
+import json
+import uuid
+
+import numpy as np
+import pandas as pd
+import pytest
+import tifffile
+
+from cher2.exchange.qupath import COPY, MEASUREMENTS
+from cher2.palette import GRADE_COLOURS
+from cher2.review.decisions import COLUMNS
+from cher2.review.ledger import Ledger
+from cher2.review.open_log import stored_decisions
+from cher2.study.folder import Study
+
+IMAGE = "P03/frame_01.ome.tif"
+
+
+@pytest.fixture
+def study(study_copy):
+    return Study(study_copy)
+
+
+def features_of(out, image=IMAGE):
+    index = pd.read_csv(out / "images.csv").set_index("image")["file"]
+    return json.loads((out / index[image]).read_text(encoding="utf-8"), parse_constant=pytest.fail)
+
+
+def by_object(collection):
+    return {int(feature["properties"]["name"].split()[-1]): feature for feature in collection["features"]}
+
+
+def test_qupath_gets_every_object_with_its_final_class(study, judge, command, tmp_path):
+    cells = Ledger(study).cells
+    row = int(np.flatnonzero((cells["image"] == IMAGE) & (cells["grade_auto"] == 3))[0])
+    number = int(cells["object_id"].iloc[row])
+    judge(study, [row], [1])
+    out = tmp_path / "qupath"
+    ran = command("export", study.path, "--as", "qupath", "-o", out)
+    assert ran.code == 0, ran.err
+    collection = features_of(out)
+    assert collection["type"] == "FeatureCollection"
+    features = by_object(collection)
+    objects = study.objects_of(IMAGE).set_index("object_id")
+    assert set(features) == set(objects.index)
+    labels = tifffile.imread(study.folder_of(IMAGE) / "labels.tif")
+    for label, feature in features.items():
+        uuid.UUID(feature["id"])
+        properties = feature["properties"]
+        assert properties["objectType"] == "detection"
+        assert feature["type"] == "Feature"
+        assert feature["geometry"]["type"] in ("Polygon", "MultiPolygon")
+        rings = feature["geometry"]["coordinates"]
+        outer = rings[0] if feature["geometry"]["type"] == "Polygon" else rings[0][0]
+        y, x = np.nonzero(labels == label)
+        assert np.min(outer, axis=0).tolist() >= [x.min(), y.min()]
+        assert all(set(item) == {"name", "value"} for item in properties["measurements"])
+        numbers = {item["name"]: item["value"] for item in properties["measurements"]}
+        assert set(numbers) <= set(MEASUREMENTS)
+        assert numbers["Diameter um"] == objects.loc[label, "diameter_um"]
+        expected = {"leukocyte": "Leukocyte", "other": "Other"}.get(objects.loc[label, "kind"])
+        if label == number:
+            expected = "CTC HER2 1+"
+        elif expected is None:
+            expected = f"CTC HER2 {('0', '1+', '2+', '3+')[objects.loc[label, 'grade_auto']]}"
+        assert properties["classification"]["name"] == expected
+    colour = features[number]["properties"]["classification"]["color"]
+    assert "#" + "".join(f"{part:02x}" for part in colour) == GRADE_COLOURS[1]
+
+
+def test_the_same_study_gives_the_same_bytes_and_nothing_is_replaced_unasked(
+    study, command, refused, tmp_path, files_of
+):
+    for form in ("qupath", "labels"):
+        out = tmp_path / form
+        assert command("export", study.path, "--as", form, "-o", out).code == 0
+        before = files_of(out)
+        assert len(before) == len(study.samples) + 1
+        refused("export", study.path, "--as", form, "-o", out, says=["there already", "--force"])
+        assert command("export", study.path, "--as", form, "-o", out, "--force").code == 0
+        if form == "qupath":
+            assert files_of(out) == before
+
+
+def test_a_copy_in_another_frame_has_a_class_of_its_own(study, command, tmp_path):
+    path = study.folder_of(IMAGE) / "objects.parquet"
+    objects = pd.read_parquet(path)
+    first = objects.index[objects["kind"] == "ctc"][0]
+    objects.loc[first, "duplicate_of"] = "P03/frame_00.ome.tif 7"
+    objects.to_parquet(path, index=False)
+    assert command("export", study.path, "--as", "qupath", "-o", tmp_path / "out").code == 0
+    feature = by_object(features_of(tmp_path / "out"))[int(objects.loc[first, "object_id"])]
+    assert feature["properties"]["classification"]["name"] == COPY
+
+
+def test_labels_are_the_studys_own_with_the_size_of_a_pixel(study, command, tmp_path):
+    ran = command("export", study.path, "--as", "labels", "-o", tmp_path / "labels")
+    assert ran.code == 0, ran.err
+    index = pd.read_csv(tmp_path / "labels" / "images.csv").set_index("image")["file"]
+    assert list(index.index) == study.samples["image"].tolist()
+    with tifffile.TiffFile(tmp_path / "labels" / index[IMAGE]) as file:
+        assert file.is_ome
+        assert 'PhysicalSizeX="0.64"' in file.ome_metadata
+        labels = file.asarray()
+    own = tifffile.imread(study.folder_of(IMAGE) / "labels.tif")
+    np.testing.assert_array_equal(labels, own)
+    assert labels.dtype == own.dtype
+    assert set(np.unique(labels)) - {0} == set(study.objects_of(IMAGE)["object_id"])
+
+
+def test_decisions_are_a_table_in_the_order_of_the_log(study, judge, command, refused, tmp_path):
+    out = tmp_path / "decisions.csv"
+    refused("export", study.path, "--as", "decisions", "-o", out, says=["no decisions"])
+    judge(study, [3, 1], [2, "not"], "@Ada", reason="-1+1\nand more")
+    judge(study, [0], [0], "Bob", "blind")
+    assert command("export", study.path, "--as", "decisions", "-o", out).code == 0
+    table = pd.read_csv(out, keep_default_na=False, dtype=str)
+    assert tuple(table.columns) == COLUMNS
+    assert table["entry"].tolist() == ["1", "2", "3"]
+    assert table["grade"].tolist() == ["2", "", "0"]
+    assert table["reader"].tolist() == ["'@Ada", "'@Ada", "Bob"]
+    assert table["reason"].tolist() == ["'-1+1\nand more"] * 2 + [""]
+    places = [(entry.y_px, entry.x_px) for entry in stored_decisions(study)]
+    assert list(zip(table["y_px"].astype(float), table["x_px"].astype(float), strict=True)) == places
+    refused("export", study.path, "--as", "decisions", "-o", out, says=["there already"])
+
+
+def test_damaged_labels_are_named(study, command, tmp_path):
+    (study.folder_of(IMAGE) / "labels.tif").write_bytes(b"no image")
+    ran = command("export", study.path, "--as", "labels", "-o", tmp_path / "labels")
+    assert ran.code == 2
+    assert "the label image cannot be read" in ran.err
+    assert "P03" in ran.err
+
+
+def test_a_file_in_the_folders_place_is_refused(study, refused, tmp_path):
+    (tmp_path / "out").write_text("mine", encoding="utf-8")
+    refused("export", study.path, "--as", "qupath", "-o", tmp_path / "out", says=["out"])

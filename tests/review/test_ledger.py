@@ -140,6 +140,29 @@ def test_an_image_scored_anew_keeps_its_decisions_cell_by_cell(study):
     assert len(after) == 62
 
 
+def test_a_number_that_is_another_cells_now_does_not_mislead(study):
+    before = Ledger(study)
+    one, other = (before.object_of(row)[1] for row in rows_of(before)[:2])
+    (entry,) = numbered([graded(before, rows_of(before)[0], 0)])
+    change_objects(study, FRAME, lambda objects: objects.replace({"object_id": {one: other, other: one}}), "anew")
+    after = Ledger(study, [entry])
+    assert after.object_of(after.row_of_entry(entry)) == (FRAME, other)
+
+
+def test_a_decision_on_what_is_a_copy_now_is_listed(study):
+    before = Ledger(study)
+    number = before.object_of(rows_of(before)[0])[1]
+    (entry,) = numbered([graded(before, rows_of(before)[0], 0)])
+
+    def change(objects):
+        copy = objects["object_id"] == number
+        return objects.assign(duplicate_of=objects["duplicate_of"].mask(copy, "P03/other.tif 7"))
+
+    change_objects(study, FRAME, change)
+    after = Ledger(study, [entry])
+    assert (after.lost, len(after)) == ((entry,), 61)
+
+
 def test_what_moved_farther_than_a_cell_is_lost_and_listed(study):
     before = Ledger(study)
     rows = rows_of(before)

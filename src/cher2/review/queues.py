@@ -222,7 +222,6 @@ def _flips(counts: NDArray[np.int64], group: str, rules: PatientRules) -> NDArra
         changed[:, code] -= 1
         changed[np.arange(_NOT_A_CTC + 1), np.arange(_NOT_A_CTC + 1)] += 1
         flips[code] = groups_of_counts(changed[:, :_NOT_A_CTC], rules) != group
-    flips[:, _UNGRADED] = False  # nobody regrades a cell to no grade
     return flips
 
 

@@ -65,7 +65,7 @@ def test_the_run_ends_well_and_says_what_it_found(scored):
 def test_the_study_folder_has_exactly_the_contracts_files(scored):
     assert sorted(path.name for path in scored.path.iterdir()) == sorted(
         [
-            *("protocol.toml", "samples.csv", "clinical.csv", "provenance.json", "images"),
+            *("protocol.toml", "samples.csv", "clinical.csv", "provenance.json", "study_id", "images"),
             *("cells.csv", "patients.csv", "errors.csv", "comparison.csv", "survival.csv", "report.html"),
         ]
     )

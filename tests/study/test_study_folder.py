@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pandas as pd
@@ -279,3 +280,11 @@ def test_two_studies_are_never_the_same(study, tmp_path):
 def test_a_study_of_an_older_version_gets_an_identity_when_it_is_asked_for(study):
     (study.path / "study_id").unlink()
     assert study.identity == study.identity
+
+
+def test_programs_that_ask_at_the_same_moment_get_one_identity(study):
+    (study.path / "study_id").unlink()
+    with ThreadPoolExecutor(8) as threads:
+        found = list(threads.map(lambda _: Study(study.path).identity, range(64)))
+    assert len(set(found)) == 1
+    assert [path.name for path in study.path.glob(".study_id*")] == []

@@ -162,6 +162,7 @@ def _grade_frames(
         "gates": asdict(gates),
         "duplicates": how_sought(facts, protocol.image.overlap_px),
         "flat_field": str(flat_field),
+        "light": flat_field.as_dict(),
         "her2_not_evened": flat_field.reason_of("her2"),
     }
     start = 0

@@ -7,7 +7,9 @@ Segmentation is local and does not need to know; what was measured of the cells 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, Self
 
 import numpy as np
 import pandas as pd
@@ -104,6 +106,31 @@ class FlatField:
     def reason_of(self, role: Role) -> str:
         """Return why a channel is not corrected; empty where it is."""
         return self.reason or self.illumination[role].reason
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the flat field as JSON can hold it; :meth:`from_dict` gives the same back."""
+        record = asdict(self)
+        for found in record["illumination"].values():
+            found |= {name: None for name in ("unevenness", "error") if np.isnan(found[name])}
+        return record
+
+    @classmethod
+    def from_dict(cls, record: Mapping[str, Any]) -> Self:
+        """Return the flat field that :meth:`as_dict` wrote.
+
+        Raises
+        ------
+        KeyError, TypeError, ValueError
+            `record` is not that of a flat field.
+        """
+        shape = record["shape"]
+        return cls(
+            shape=None if shape is None else (int(shape[0]), int(shape[1])),
+            illumination={role: _illumination_from(found) for role, found in record["illumination"].items()},
+            cells=int(record["cells"]),
+            frames=int(record["frames"]),
+            reason=str(record["reason"]),
+        )
 
     def __str__(self) -> str:
         if self.reason:
@@ -211,6 +238,12 @@ def apply_flat_field(objects: pd.DataFrame, field: FlatField) -> pd.DataFrame:
             light = field.at(role, y, x)
             corrected |= {name: objects[name] / light for name in COLUMNS[role] if name in objects}
     return objects.assign(**corrected)
+
+
+def _illumination_from(record: Mapping[str, Any]) -> Illumination:
+    known = {name: np.nan if record[name] is None else float(record[name]) for name in ("unevenness", "error")}
+    coefficients = tuple(float(number) for number in record["coefficients"])
+    return Illumination(coefficients, float(record["mean"]), reason=str(record["reason"]), **known)
 
 
 def _whole(objects: pd.DataFrame) -> NDArray[np.bool_]:

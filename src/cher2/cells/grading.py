@@ -16,7 +16,9 @@ MIN_LEUKOCYTES = 20
 """Leukocytes of a sample that a unit of leukocytes needs: their median is then known to about a tenth."""
 
 
-def grade_objects(objects: pd.DataFrame, settings: Grade) -> pd.DataFrame:
+def grade_objects(
+    objects: pd.DataFrame, settings: Grade, reference: tuple[float, float, str] | None = None
+) -> pd.DataFrame:
     """Grade every object of a sample by its HER2 intensity.
 
     An object that says in ``not_measurable`` why its HER2 cannot be measured has no grade, but for one: what is
@@ -29,6 +31,9 @@ def grade_objects(objects: pd.DataFrame, settings: Grade) -> pd.DataFrame:
         All objects of one sample, with ``kind``; without ``not_measurable``, all were measured.
     settings : Grade
         The protocol's unit and cut-offs.
+    reference : tuple of float, float and str, optional
+        What is 0 and what is 1 in that unit, as :func:`intensity_reference` gives it, where `objects` are not the
+        whole sample.
 
     Returns
     -------
@@ -37,7 +42,7 @@ def grade_objects(objects: pd.DataFrame, settings: Grade) -> pd.DataFrame:
         ``grade_auto``, ``p0`` to ``p3`` and ``not_graded`` (why, in words; empty where graded), with the index of
         `objects`. A cell exactly on a cut-off takes the higher grade.
     """
-    centre, scale, reason = intensity_reference(objects, settings.unit)
+    centre, scale, reason = reference or intensity_reference(objects, settings.unit)
     intensity = (objects["her2_mean"].to_numpy(float) - centre) / scale
     error = objects["her2_se"].to_numpy(float) / scale
     unmeasured = _not_measurable(objects)

@@ -8,7 +8,10 @@ from scipy.spatial import cKDTree
 
 
 def nearest_pairs(
-    points: NDArray[np.float64], centroids: NDArray[np.float64], radius: NDArray[np.float64]
+    points: NDArray[np.float64],
+    centroids: NDArray[np.float64],
+    radius: NDArray[np.float64],
+    point_radius: NDArray[np.float64] | None = None,
 ) -> tuple[list[int], list[int]]:
     """Pair points with centroids no farther than their radius: each once, nearest pairs first.
 
@@ -18,6 +21,8 @@ def nearest_pairs(
     centroids : ndarray of float, shape (m, 2)
     radius : ndarray of float, shape (m,)
         How far a point may lie from each centroid.
+    point_radius : ndarray of float, shape (n,), optional
+        How far each point may lie from a centroid, where that is farther than the centroid's radius.
 
     Returns
     -------
@@ -26,8 +31,10 @@ def nearest_pairs(
     """
     if not len(points) or not len(centroids):
         return [], []
-    near = cKDTree(points).sparse_distance_matrix(cKDTree(centroids), radius.max(), output_type="coo_matrix")
-    inside = near.data <= radius[near.col]
+    reach = np.zeros(len(points)) if point_radius is None else point_radius
+    farthest = max(radius.max(), reach.max())
+    near = cKDTree(points).sparse_distance_matrix(cKDTree(centroids), farthest, output_type="coo_matrix")
+    inside = near.data <= np.maximum(radius[near.col], reach[near.row])
     pairs = sorted(zip(near.data[inside], near.row[inside], near.col[inside], strict=True))
     rows: dict[int, int] = {}
     taken: set[int] = set()

@@ -20,10 +20,8 @@ from cher2.cells.flat_field import FlatField, flattened
 from cher2.cells.frames import FrameFacts, frame_facts, largest_count_steps, shape_of_all
 from cher2.cells.grading import grade_objects
 from cher2.cells.identification import Gates, find_gates, identify
-from cher2.cells.measurement import measure, without_her2
 from cher2.cells.objects import GRADE_NAMES, with_types
-from cher2.cells.segmentation import segment
-from cher2.cells.segmenters.registry import load_segmenter
+from cher2.cells.segmented import measure_bodies, segment_image
 from cher2.errors import ImageError
 from cher2.images.image import Image
 from cher2.protocol import Protocol, as_protocol
@@ -160,14 +158,9 @@ def measure_image(image: Image, protocol: Protocol) -> MeasuredImage:
     SegmenterError
         The protocol's segmenter is not installed, cannot be loaded, or fails.
     """
-    pixel_size_um = image.pixel_size_um or protocol.image.pixel_size_um
-    planes = image.planes(protocol.channels)
-    segmentation = segment(planes, pixel_size_um, protocol.compensation, load_segmenter(protocol.segmentation))
-    objects = measure(segmentation, planes, pixel_size_um, image.saturation)
-    if not protocol.channels.has_her2:
-        objects = without_her2(objects)
-    objects.insert(0, "image", image.name)
-    return MeasuredImage(segmentation.labels, objects, frame_facts(image, planes, pixel_size_um))
+    segmented = segment_image(image, protocol)
+    facts = frame_facts(image, segmented.planes, segmented.pixel_size_um)
+    return MeasuredImage(segmented.segmentation.labels, measure_bodies(segmented), facts)
 
 
 def grade_sample(objects: pd.DataFrame, protocol: Protocol, frames: Sequence[FrameFacts] = ()) -> GradedSample:

@@ -11,6 +11,7 @@ from cher2.exchange.decision_rows import PlainRow, RowError
 from cher2.review.cells import StudyCells, scored_images, study_cells
 from cher2.review.decisions import Decision, Reading
 from cher2.review.ledger import Ledger
+from cher2.review.outlines import read_corrected
 from cher2.review.state import match_cells
 from cher2.study.folder import Study
 
@@ -53,7 +54,7 @@ class CellsOfStudy:
         self.images = set(scored_images(study))
         self._ledger = Ledger(study, entries)
         wanted = sorted(self.images & set(images))
-        self._objects: StudyCells = study_cells(study, study.read_objects(wanted))
+        self._objects: StudyCells = study_cells(study, read_corrected(study, wanted))
         self._of_image = self._objects.table.groupby("image", sort=False).indices
         self._numbers = self._objects.table["object_id"].to_numpy()
         self._places = self._objects.table[["y_px", "x_px"]].to_numpy(float)

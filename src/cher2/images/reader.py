@@ -68,12 +68,38 @@ def read_image(path: str | Path, protocol: Protocol | None = None, frame: int = 
     if "{channel}" in path.name:
         _check_frame(frame, 1, path)
         return _read_set(channel_files(path, protocol), protocol)
-    if _kind(path) != "tiff":
+    return read_frame(ImageFile(path.name, (path,)), frame, protocol)
+
+
+def read_frame(file: ImageFile, frame: int, protocol: Protocol) -> Image:
+    """Read one frame of a file or channel set; of a stack, no other frame is decoded.
+
+    Parameters
+    ----------
+    file : ImageFile
+        As found by :func:`~cher2.images.files.find_image_files`.
+    frame : int
+        Which frame, counted from 0.
+    protocol : Protocol
+        As for :func:`read_frames`.
+
+    Returns
+    -------
+    Image
+        Named as :func:`read_frames` names it.
+
+    Raises
+    ------
+    ImageError, ChannelError
+        As :func:`read_image`.
+    """
+    path = file.paths[0]
+    if file.channels or _kind(path) != "tiff":
         _check_frame(frame, 1, path)
-        return _read_raster(path, path.name)
+        return _read_set(file, protocol) if file.channels else _read_raster(path, file.name)
     with TiffFrames(path, role_names(protocol)) as frames:
         _check_frame(frame, len(frames), path)
-        return frames.read(frame, _frame_name(path.name, frame, len(frames)))
+        return frames.read(frame, _frame_name(file.name, frame, len(frames)))
 
 
 def read_frames(file: ImageFile, protocol: Protocol) -> Iterator[Image]:

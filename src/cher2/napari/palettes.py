@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,9 @@ CHANNEL_PALETTES = {CLASSIC: CHANNEL_COLOURS, SAFE: SAFE_CHANNEL_COLOURS}
 
 UNGRADED_COLOUR = "#ffffff"
 """Outline of a CTC that could not be graded."""
+
+DRAWN_COLOUR = "#00e5ff"
+"""Outline of what a reader has drawn and not saved: no grade's colour, for it has none yet."""
 
 FAINT = "66"
 """Opacity (of ff) of the outline of what is no CTC."""
@@ -69,8 +73,10 @@ def _within(dtype: np.dtype[Any], low: float, high: float) -> tuple[float, float
     return min(low, high - 1), high
 
 
-def outline_colours(kinds: list[str], grades: list[int | None]) -> dict[int | None, str]:
-    """Return the colour of each label, from 1 on, as napari's direct colormap takes it.
+def outline_colours(
+    kinds: list[str], grades: list[int | None], numbers: Sequence[int] | None = None
+) -> dict[int | None, str]:
+    """Return the colour of each label as napari's direct colormap takes it.
 
     Parameters
     ----------
@@ -78,6 +84,8 @@ def outline_colours(kinds: list[str], grades: list[int | None]) -> dict[int | No
         "ctc", "leukocyte" or "other".
     grades : list of int or None, length N
         The grade of each object; used for CTCs only.
+    numbers : sequence of int, length N, optional
+        The labels; 1, 2, 3 ... where they are left out.
 
     Returns
     -------
@@ -85,7 +93,8 @@ def outline_colours(kinds: list[str], grades: list[int | None]) -> dict[int | No
         Transparent for the background and for labels that are not in the table.
     """
     colours: dict[int | None, str] = {None: "#00000000", 0: "#00000000"}
-    for label, (kind, grade) in enumerate(zip(kinds, grades, strict=True), start=1):
+    labels = range(1, len(kinds) + 1) if numbers is None else numbers
+    for label, kind, grade in zip(labels, kinds, grades, strict=True):
         if kind == "ctc":
             colours[label] = UNGRADED_COLOUR if grade is None else GRADE_COLOURS[grade]
         else:

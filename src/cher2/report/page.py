@@ -30,10 +30,14 @@ from cher2.protocol import Protocol
 from cher2.report.figures import forest_figure, patients_figure
 from cher2.report.flow_figure import flow_figure
 from cher2.report.svg import SvgFigure
-from cher2.report.thumbnails import SCALE_BAR_UM, TILE_PX, Example, contact_sheet, shared_contrast
-
-HER2_WHITE_OVER_CUTOFF = 1.5
-"""HER2 is shown white from this many times the cut-off of 3+ on, where the cut-offs are counts."""
+from cher2.report.thumbnails import (
+    HER2_WHITE_OVER_CUTOFF,
+    SCALE_BAR_UM,
+    TILE_PX,
+    Example,
+    contact_sheet,
+    shared_contrast,
+)
 
 UNITS = {
     "counts": "camera counts above background",

@@ -22,9 +22,12 @@ from cher2.palette import CHANNEL_COLOURS
 from cher2.protocol import ROLES, Role
 
 Rgb = NDArray[np.uint8]
+Levels = dict[Role, NDArray[np.uint8]]
 
 TILE_PX = 96
 SCALE_BAR_UM = 10.0
+HER2_WHITE_OVER_CUTOFF = 1.5
+"""HER2 is shown white from this many times the cut-off of 3+ on."""
 HOW_CHOSEN = (
     "The cells of a grade are chosen by rank, not by eye: evenly spaced from its dimmest to its brightest HER2, "
     "without cells cut by the frame's border and without duplicates"
@@ -182,25 +185,51 @@ def shared_contrast(thumbnails: Iterable[CellThumbnail], her2_white: float | Non
     return white
 
 
-def composite(thumbnail: CellThumbnail, white: Mapping[Role, float], tile_px: int = TILE_PX) -> Rgb:
-    """Return the cell in colour (tile_px, tile_px, 3), the channels' colours added as light is.
+def channel_levels(thumbnail: CellThumbnail, white: Mapping[Role, float], tile_px: int = TILE_PX) -> Levels:
+    """Return how bright each channel of a cell is shown.
 
-    Each channel runs from black at the background to its full colour at `white`, in counts.
+    Parameters
+    ----------
+    thumbnail : CellThumbnail
+    white : mapping of role to float
+        The counts above background that are shown white.
+    tile_px : int
+        Side of the pictures, whatever the crop's own pixels are.
+
+    Returns
+    -------
+    dict of role to ndarray of uint8, shape (tile_px, tile_px)
+        0 at the background and below, 255 at `white` and above.
     """
-    light = np.zeros((tile_px, tile_px, 3), dtype=np.float32)
-    for role, crop in thumbnail.crops.items():
-        light += _level(crop, thumbnail, white[role], tile_px)[..., None] * _rgb(CHANNEL_COLOURS[role])
-    return _to_uint8(light)
+    return {role: _level(crop, thumbnail, white[role], tile_px) for role, crop in thumbnail.crops.items()}
+
+
+def coloured(levels: Mapping[Role, NDArray[np.uint8]], colours: Mapping[str, str] = CHANNEL_COLOURS) -> Rgb:
+    """Return the channels in colour (Y, X, 3), added as light is: each runs from black to its full colour."""
+    shape = next(iter(levels.values())).shape
+    light = np.zeros((*shape, 3), dtype=np.float32)
+    for role, level in levels.items():
+        light += level[..., None] * _rgb(colours[role])
+    return (np.minimum(light, 255) + 0.5).astype(np.uint8)
+
+
+def grey(level: NDArray[np.uint8]) -> Rgb:
+    """Return one channel in grey (Y, X, 3)."""
+    return np.repeat(level[..., None], 3, axis=2)
+
+
+def composite(thumbnail: CellThumbnail, white: Mapping[Role, float], tile_px: int = TILE_PX) -> Rgb:
+    """Return the cell in colour (tile_px, tile_px, 3), black at the background; `white` as for channel_levels."""
+    return coloured(channel_levels(thumbnail, white, tile_px))
 
 
 def grey_tile(thumbnail: CellThumbnail, role: Role, white: Mapping[Role, float], tile_px: int = TILE_PX) -> Rgb:
     """Return one channel in grey (tile_px, tile_px, 3): black at the background, white at `white` counts."""
-    level = _level(thumbnail.crops[role], thumbnail, white[role], tile_px)
-    return _to_uint8(np.repeat(level[..., None], 3, axis=2))
+    return grey(_level(thumbnail.crops[role], thumbnail, white[role], tile_px))
 
 
-def _level(crop: NDArray[np.float32], thumbnail: CellThumbnail, white: float, tile_px: int) -> NDArray[np.float32]:
-    """Resample a crop to the tile; 0 is background, 1 is white."""
+def _level(crop: NDArray[np.float32], thumbnail: CellThumbnail, white: float, tile_px: int) -> NDArray[np.uint8]:
+    """Resample a crop to the tile; 0 is background, 255 is white."""
     scale = tile_px * thumbnail.pixel_size_um / thumbnail.size_um
     side = max(round(len(crop) * scale), tile_px)
     # Averaging areas when pixels get fewer keeps noise from aliasing; OpenCV has it for shrinking only.
@@ -208,15 +237,11 @@ def _level(crop: NDArray[np.float32], thumbnail: CellThumbnail, white: float, ti
     resized = cv2.resize(crop, (side, side), interpolation=method)
     margin = (side - tile_px) // 2
     tile = resized[margin : margin + tile_px, margin : margin + tile_px]
-    return np.asarray(np.clip(tile / white, 0, 1), dtype=np.float32)
+    return np.asarray(np.clip(tile / white, 0, 1) * 255 + 0.5).astype(np.uint8)
 
 
 def _rgb(colour: str) -> NDArray[np.float32]:
     return np.array([int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)], dtype=np.float32)
-
-
-def _to_uint8(light: NDArray[np.float32]) -> Rgb:
-    return (np.clip(light, 0, 1) * 255 + 0.5).astype(np.uint8)
 
 
 def contact_sheet(
@@ -259,12 +284,13 @@ def contact_sheet(
 def _draw_cell(
     sheet: Rgb, thumbnail: CellThumbnail, white: Mapping[Role, float], top: int, left: int, tile_px: int
 ) -> None:
-    coloured, grey = composite(thumbnail, white, tile_px), grey_tile(thumbnail, "her2", white, tile_px)
+    levels = channel_levels(thumbnail, white, tile_px)
+    picture = coloured(levels)
     length = max(1, round(SCALE_BAR_UM * tile_px / thumbnail.size_um))
-    coloured[-8:-5, 6 : 6 + length] = 255
-    sheet[top : top + tile_px, left : left + tile_px] = coloured
+    picture[-8:-5, 6 : 6 + length] = 255
+    sheet[top : top + tile_px, left : left + tile_px] = picture
     below = top + tile_px + 2
-    sheet[below : below + tile_px, left : left + tile_px] = grey
+    sheet[below : below + tile_px, left : left + tile_px] = grey(levels["her2"])
 
 
 def _write(sheet: Rgb, text: str, at: tuple[int, int], scale: float) -> None:

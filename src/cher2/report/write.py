@@ -9,13 +9,12 @@ import pandas as pd
 
 from cher2.cells.duplicates import UNKNOWN
 from cher2.errors import Cher2Error
-from cher2.images.files import ImageFile, find_image_files
-from cher2.images.reader import read_frames
 from cher2.protocol import Protocol
+from cher2.report.cell_pictures import CellPlace, StudyFrames
 from cher2.report.derive import Derived, derive
 from cher2.report.page import PageContent, render_page
-from cher2.report.thumbnails import HOW_CHOSEN, Example, cell_thumbnail, choose_examples
-from cher2.study.folder import Study, file_of
+from cher2.report.thumbnails import HOW_CHOSEN, Example, choose_examples
+from cher2.study.folder import Study
 from cher2.study.provenance import read_provenance, software
 from cher2.study.tables import write_whole
 
@@ -117,42 +116,18 @@ def assumptions(study: Study) -> list[str]:
 def _examples(study: Study, cells: pd.DataFrame) -> tuple[dict[int, list[Example]], list[str]]:
     """Cut example cells out of their frames; say so where the images are no longer there."""
     chosen = choose_examples(cells, EXAMPLES_PER_GRADE)
-    if chosen.empty:
-        return {}, []
-    where = read_provenance(study.path).get("images", "")
-    protocol = study.protocol
-    try:
-        files = {file.name: file for file in find_image_files(study.path / where, protocol)} if where else {}
-    except Cher2Error:
-        files = {}
+    frames = StudyFrames(study)
     examples: dict[int, list[Example]] = defaultdict(list)
     lost = 0
-    for image, rows in chosen.groupby("image"):
+    for row in chosen.sort_values(["image", "object_id"], kind="stable").to_dict("records"):
         try:
-            cut = _cut(files.get(file_of(str(image))), str(image), rows, protocol)
+            thumbnail = frames.thumbnail(CellPlace(row["image"], row["y_px"], row["x_px"]))
         except Cher2Error:
             # The page must not fail for a picture; it says below how many are missing.
-            lost += len(rows)
+            lost += 1
             continue
-        lost += len(rows) - len(cut)
-        for grade, example in cut:
-            examples[grade].append(example)
+        example = Example(thumbnail, row["patient_id"], row["image"], row["object_id"], row["her2_intensity"])
+        examples[row["shown_as"]].append(example)
     ordered = {grade: sorted(cut, key=lambda example: example.her2_intensity) for grade, cut in examples.items()}
     notes = [f"{lost} example cells are not shown: their images are not where they were scored"] if lost else []
     return ordered, notes
-
-
-def _cut(file: ImageFile | None, name: str, rows: pd.DataFrame, protocol: Protocol) -> list[tuple[int, Example]]:
-    if file is None:
-        return []
-    image = next((frame for frame in read_frames(file, protocol) if frame.name == name), None)
-    if image is None:
-        return []
-    planes = image.planes(protocol.channels)
-    pixel_size_um = image.pixel_size_um or protocol.image.pixel_size_um
-    examples = []
-    for row in rows.to_dict("records"):
-        thumbnail = cell_thumbnail(planes, row["y_px"], row["x_px"], pixel_size_um)
-        example = Example(thumbnail, row["patient_id"], name, row["object_id"], row["her2_intensity"])
-        examples.append((row["shown_as"], example))
-    return examples

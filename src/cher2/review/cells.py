@@ -14,7 +14,10 @@ from numpy.typing import NDArray
 from cher2.cells.objects import empty_objects
 from cher2.errors import StudyError
 from cher2.review.decisions import Decision
-from cher2.review.state import match_cells
+from cher2.review.outline_frame import load_outlines
+from cher2.review.outline_log import EDITS, has_corrections
+from cher2.review.outlines import corrected_objects
+from cher2.review.state import match_cells, match_numbers
 from cher2.study.folder import OBJECTS, Study
 
 _AT_ONCE = 500
@@ -81,7 +84,8 @@ def reviewed_cells(study: Study, decisions: Sequence[Decision] = ()) -> StudyCel
     Returns
     -------
     StudyCells
-        The CTCs, each once (a copy in another frame is left out), in the order of the samples' images and numbers.
+        The CTCs, each once (a copy in another frame is left out), and what readers drew, in the order of the samples'
+        images and numbers.
 
     Raises
     ------
@@ -90,22 +94,43 @@ def reviewed_cells(study: Study, decisions: Sequence[Decision] = ()) -> StudyCel
     """
     images = scored_images(study)
     order = {image: place for place, image in enumerate(images)}
-    ctcs = _ctcs(study, images)
+    corrected = corrected_images(study, images)
+    ctcs = _ctcs(study, [image for image in images if image not in corrected])
+    ctcs = pd.concat([ctcs, *(corrected_cells(study, image) for image in sorted(corrected))], ignore_index=True)
     cells = study_cells(study, _sorted(ctcs[ctcs["duplicate_of"] == ""], order))
-    rows = match_cells(decisions, cells.table, cells.fingerprints, cells.radius_px)
+    rows = match_numbers(decisions, cells.table, cells.fingerprints)
     missing = {d.image for d, row in zip(decisions, rows.tolist(), strict=True) if row < 0} & set(order)
-    if not missing:
-        return cells
     judged = judged_objects(study, [d for d in decisions if d.image in missing], missing)
+    if judged.empty:
+        return cells
     both = pd.concat([cells.table, judged], ignore_index=True).drop_duplicates(["image", "object_id"])
     return study_cells(study, _sorted(both, order))
 
 
 def judged_objects(study: Study, decisions: Sequence[Decision], images: Iterable[str]) -> pd.DataFrame:
-    """Return the objects of some images, of any kind, that decisions are about."""
-    objects = study_cells(study, study.read_objects(images))
+    """Return the objects of some images, of any kind, that decisions are about.
+
+    A copy in another frame is not among them: it counts for nothing, so a decision on it would be without effect.
+    """
+    tables = [corrected_objects(study, image) for image in images]
+    every = pd.concat(tables, ignore_index=True) if tables else empty_objects()
+    objects = study_cells(study, every[every["duplicate_of"] == ""])
     rows = match_cells(decisions, objects.table, objects.fingerprints, objects.radius_px)
     return objects.table.iloc[np.unique(rows[rows >= 0])]
+
+
+def corrected_images(study: Study, images: Iterable[str]) -> set[str]:
+    """Return the images whose outlines a reader has corrected."""
+    if not (study.path / EDITS).is_dir():
+        return set()
+    return {image for image in images if has_corrections(study, image)}
+
+
+def corrected_cells(study: Study, image: str) -> pd.DataFrame:
+    """Return the objects of a corrected image that are to be reviewed: its CTCs, and what readers drew."""
+    objects = corrected_objects(study, image)
+    drawn = set(load_outlines(study, image).drawn)
+    return objects[(objects["kind"] == "ctc") | objects["object_id"].isin(drawn)]
 
 
 def _sorted(table: pd.DataFrame, order: dict[str, int]) -> pd.DataFrame:

@@ -28,6 +28,9 @@ Reading = Literal["open", "blind", "consensus"]
 ACTIONS: tuple[Action, ...] = get_args(Action)
 READINGS: tuple[Reading, ...] = get_args(Reading)
 
+REFERRING: tuple[Action, ...] = ("undo", "redo")
+"""Actions on an earlier entry."""
+
 MOST_TEXT = 2000
 """Characters of a note or a reader's name: more is a file pasted by mistake."""
 
@@ -120,9 +123,11 @@ class Decision:
                 raise ReviewError(f"a decision's {name} is {value!r}", remedy=f"It must be one of {shown}")
         if not self.reader.strip():
             raise ReviewError("a decision needs the name of its reader", remedy="Give one with --reader")
+        if "\x00" in self.reason or any("\ud800" <= sign <= "\udfff" for sign in self.reason):
+            raise ReviewError("a note holds a character that cannot be stored", remedy="Type it anew")
         if max(len(self.reader), len(self.reason)) > MOST_TEXT:
             raise ReviewError(f"a note or a reader's name is longer than {MOST_TEXT} characters", remedy="Shorten it")
-        if (self.action in ("undo", "redo")) != bool(self.refers_to):
+        if (self.action in REFERRING) != bool(self.refers_to):
             raise ReviewError(
                 f"a decision of action {self.action} names {'no' if not self.refers_to else 'an'} earlier decision",
                 remedy="An undo and a redo name the decision that they refer to, and no other does",

@@ -8,8 +8,16 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from cher2.review.cells import StudyCells, judged_objects, reviewed_cells, study_cells
-from cher2.review.decisions import Action, Decision, Reading
+from cher2.review.cells import (
+    StudyCells,
+    corrected_cells,
+    judged_objects,
+    reviewed_cells,
+    scored_images,
+    study_cells,
+)
+from cher2.review.decisions import REFERRING, Action, Decision, Reading
+from cher2.review.outlines import corrected_objects
 from cher2.review.standing import CellStanding, machine_words, standing_of, with_standings
 from cher2.review.state import CellHistory, in_force, match_cells
 from cher2.study.folder import Study
@@ -35,15 +43,16 @@ class Ledger:
         self.study = study
         self._identity, self._protocol = study.identity, study.protocol.fingerprint()
         self.last_entry = 0
-        self._cells = reviewed_cells(study, [entry for entry in entries if entry.action not in ("undo", "redo")])
+        self._cells = reviewed_cells(study, _deciding(entries))
+        self._objects: list[tuple[str, int]] = []
         self._machine: list[tuple[str, int | None]] = []
         self._row_by_object: dict[tuple[str, int], int] = {}
-        self._by_row: dict[int, list[Decision]] = {}
-        self._known: set[str] = set()
-        self._row_by_entry: dict[str, int] = {}
-        self._lost: list[Decision] = []
+        self._entries: list[Decision] = []
+        self.gone: set[int] = set()
+        """Rows of objects that a correction of outlines took away since the cells were read."""
+        self._forget_rows()
         self._number(0)
-        self.follow(entries)
+        self._take(entries)
 
     @property
     def cells(self) -> pd.DataFrame:
@@ -72,13 +81,18 @@ class Ledger:
         """Return the row of an object; None where it is not in the table."""
         return self._row_by_object.get((image, object_id))
 
+    def object_of(self, row: int) -> tuple[str, int]:
+        """Return the image and the number of a cell."""
+        return self._objects[row]
+
     def knows(self, entry: Decision) -> bool:
         """Say whether an entry was taken in already."""
-        return entry.decision_id in self._known
+        return entry.decision_id in self._row_by_entry
 
     def row_of_entry(self, entry: Decision) -> int | None:
         """Return the row of an entry that was taken in; None where its cell is gone."""
-        return self._row_by_entry.get(entry.decision_id)
+        row = self._row_by_entry.get(entry.decision_id, -1)
+        return row if row >= 0 else None
 
     def machine(self, row: int) -> tuple[str, int | None]:
         """Return the machine's kind and grade of a cell."""
@@ -102,8 +116,8 @@ class Ledger:
 
     def final_cells(self, rows: NDArray[np.intp] | None = None) -> pd.DataFrame:
         """Return cells with ``kind_final, grade, reader, reviewed_at``: all, or those of some rows."""
-        wanted = range(len(self)) if rows is None else rows.tolist()
-        table = self.cells if rows is None else self.cells.iloc[rows]
+        wanted = [row for row in (range(len(self)) if rows is None else rows.tolist()) if row not in self.gone]
+        table = self.cells if len(wanted) == len(self) else self.cells.iloc[wanted]
         return with_standings(table, [self.standing(row) for row in wanted])
 
     def decision_on(
@@ -129,13 +143,13 @@ class Ledger:
         before, after : (str, int or None)
             Kind and grade in force before and by this decision.
         """
-        cell = self.cells.iloc[row]
+        image, object_id = self._objects[row]
         return Decision(
             study=self._identity,
-            image=str(cell["image"]),
-            object_id=int(cell["object_id"]),
-            y_px=float(cell["y_px"]),
-            x_px=float(cell["x_px"]),
+            image=image,
+            object_id=object_id,
+            y_px=float(self.cells["y_px"].to_numpy()[row]),
+            x_px=float(self.cells["x_px"].to_numpy()[row]),
             radius_px=float(self.radius_px[row]),
             action=action,
             reader=reader,
@@ -158,22 +172,11 @@ class Ledger:
         ndarray of int
             The rows whose standing may have changed; rows may have been added for objects that are judged now.
         """
-        new = [entry for entry in entries if entry.decision_id not in self._known]
-        if not new:
-            return np.zeros(0, np.intp)
-        rows = self._match(new)
-        strangers = [entry for entry, row in zip(new, rows.tolist(), strict=True) if row < 0]
-        if strangers and self._add_judged(strangers):
-            rows = self._match(new)
-        for entry, row in zip(new, rows.tolist(), strict=True):
-            self._known.add(entry.decision_id)
-            self.last_entry = max(self.last_entry, entry.entry)
-            if row < 0:
-                self._lost.append(entry)
-            else:
-                self._row_by_entry[entry.decision_id] = row
-                self._by_row.setdefault(row, []).append(entry)
-        return np.unique(rows[rows >= 0])
+        new = [entry for entry in entries if not self.knows(entry)]
+        strangers = [entry for entry in _deciding(new) if self._row_by_number(entry) < 0]
+        if strangers:
+            self._add_judged(strangers)
+        return self._take(new)
 
     def add_objects(self, image: str) -> NDArray[np.intp]:
         """Add all objects of an image to the table, of whatever kind, so that each can be judged.
@@ -183,17 +186,66 @@ class Ledger:
         ndarray of int
             The rows that are new.
         """
-        objects = self.study.objects_of(image)
+        objects = corrected_objects(self.study, image)
         return self._add(objects[objects["duplicate_of"] == ""])
 
-    def _match(self, entries: Sequence[Decision]) -> NDArray[np.intp]:
-        return match_cells(entries, self.cells, self.fingerprints, self.radius_px)
+    def take_corrected(self, image: str) -> NDArray[np.intp]:
+        """Take over an image whose outlines were corrected: cells that changed, came or went.
 
-    def _add_judged(self, entries: Sequence[Decision]) -> bool:
-        there = {image for image in {e.image for e in entries} if self.study.folder_of(image).is_dir()}
-        there &= set(self.study.samples["image"])
-        found = judged_objects(self.study, [e for e in entries if e.image in there], sorted(there))
-        return len(self._add(found)) > 0
+        Returns
+        -------
+        ndarray of int
+            The rows of the image; those of objects that are gone are in :attr:`gone` from now on.
+        """
+        table, objects = self._cells.table, corrected_objects(self.study, image)
+        before = table.loc[table["image"] == image, "object_id"]
+        there = before[before.isin(objects["object_id"])]
+        self.gone = (self.gone - set(there.index)) | set(before.index.difference(there.index))
+        now = objects.set_index("object_id", drop=False).loc[there.to_numpy()].set_axis(there.index)
+        table = pd.concat([table.drop(index=there.index), now]).sort_index()
+        self._cells = study_cells(self.study, table)
+        self._machine = machine_words(self._cells.table)
+        self._add(corrected_cells(self.study, image))
+        return np.flatnonzero((self.cells["image"] == image).to_numpy())
+
+    def _row_by_number(self, entry: Decision) -> int:
+        row = self._row_by_object.get((entry.image, entry.object_id), -1)
+        return row if row >= 0 and self.fingerprints[row] == entry.score else -1
+
+    def _take(self, entries: Sequence[Decision]) -> NDArray[np.intp]:
+        """Take entries in, and return the rows whose standing may have changed."""
+        changed: set[int] = set()
+        rows = {entry.decision_id: self._row_by_number(entry) for entry in _deciding(entries)}
+        if -1 in rows.values():
+            # Places are given one to one among all decisions: those known already may have to move.
+            entries, changed = [*self._entries, *entries], set(self._by_row)
+            decisions = _deciding(entries)
+            matched = match_cells(decisions, self.cells, self.fingerprints, self.radius_px).tolist()
+            rows = {decision.decision_id: row for decision, row in zip(decisions, matched, strict=True)}
+            self._entries = []
+            self._forget_rows()
+        for entry in entries:
+            # An undo goes where its decision is: it may have been made on other results, where cells lay otherwise.
+            self._put(entry, rows.get(entry.decision_id, self._row_by_entry.get(entry.refers_to, -1)))
+        changed |= {self._row_by_entry[entry.decision_id] for entry in entries}
+        return np.array(sorted(changed - {-1}), dtype=np.intp)
+
+    def _put(self, entry: Decision, row: int) -> None:
+        self._entries.append(entry)
+        self._row_by_entry[entry.decision_id] = row
+        self.last_entry = max(self.last_entry, entry.entry)
+        (self._by_row.setdefault(row, []) if row >= 0 else self._lost).append(entry)
+
+    def _forget_rows(self) -> None:
+        self._by_row: dict[int, list[Decision]] = {}
+        self._row_by_entry: dict[str, int] = {}
+        self._lost: list[Decision] = []
+
+    def _add_judged(self, entries: Sequence[Decision]) -> None:
+        there = {entry.image for entry in entries} & set(scored_images(self.study))
+        # Those known already compete for the same objects.
+        here = [entry for entry in (*_deciding(self._entries), *entries) if entry.image in there]
+        self._add(judged_objects(self.study, here, sorted(there)))
 
     def _add(self, objects: pd.DataFrame) -> NDArray[np.intp]:
         keys = zip(objects["image"], objects["object_id"], strict=True)
@@ -212,5 +264,13 @@ class Ledger:
     def _number(self, first: int) -> None:
         table = self._cells.table.iloc[first:]
         self._machine += machine_words(table)
-        for row, key in enumerate(zip(table["image"], table["object_id"].tolist(), strict=True), start=first):
-            self._row_by_object[key] = row
+        objects = [
+            (str(image), number) for image, number in zip(table["image"], table["object_id"].tolist(), strict=True)
+        ]
+        self._objects += objects
+        self._row_by_object |= {key: row for row, key in enumerate(objects, start=first)}
+
+
+def _deciding(entries: Iterable[Decision]) -> list[Decision]:
+    """Return all entries but undos and redos: those that are on a cell, and not on an entry."""
+    return [entry for entry in entries if entry.action not in REFERRING]

@@ -51,6 +51,10 @@ class Place:
         """Go on, or back where `by` is negative, no farther than the ends; returns whether another row is current."""
         return self._move(max(0, min(self._at + by, len(self.rows) - 1)))
 
+    def ahead(self, count: int) -> list[int]:
+        """Return the rows that come after the current one, no more than `count`."""
+        return [int(row) for row in self.rows[self._at + 1 : self._at + 1 + count]]
+
     def following(self, wanted: Callable[[int], bool]) -> int | None:
         """Return the next row that is wanted, from the end on to the beginning, the current one last; None for none."""
         rows = self.rows.tolist()

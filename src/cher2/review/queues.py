@@ -6,9 +6,11 @@ decided so far. Ties are settled by patient, image and object, so that the same 
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cache
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -80,9 +82,12 @@ def by_effect(given: QueueInput) -> Rows:
 
 
 def random_sample(given: QueueInput) -> Rows:
-    """Return a random sample of the cells in random order, for validation; the same seed gives the same."""
-    shuffled = np.random.default_rng(given.seed).permutation(by_patient(given))
-    return shuffled[: given.sample_size]
+    """Return a random sample of the machine's CTCs in random order, for validation; the same seed gives the same.
+
+    What readers judge besides is left out, so that the sample stays what it is while they read.
+    """
+    ctcs = np.flatnonzero((given.cells["kind"] == "ctc").to_numpy())
+    return shuffled(given.cells, ctcs, given.seed)[: given.sample_size]
 
 
 def second_reading(given: QueueInput) -> Rows:
@@ -90,7 +95,7 @@ def second_reading(given: QueueInput) -> Rows:
     others = [
         row for row, history in given.histories.items() if any(name != given.reader for name in history.readings())
     ]
-    return np.random.default_rng(given.seed).permutation(np.array(sorted(others), dtype=np.intp))
+    return shuffled(given.cells, np.array(others, dtype=np.intp), given.seed)
 
 
 def disagreements(given: QueueInput) -> Rows:
@@ -148,6 +153,18 @@ def queue_named(name: str) -> Queue:
     if name not in QUEUES:
         raise ReviewError(f"there is no queue {name!r}", remedy=f"Choose one of {', '.join(QUEUES)}")
     return QUEUES[name]
+
+
+def shuffled(cells: pd.DataFrame, rows: Rows, seed: int) -> Rows:
+    """Return rows in a random order: that of a hash of seed, image and number.
+
+    The order tells nothing of the cells, nor of the order that they came in; and a cell that comes in later moves
+    no other, also when the study is opened anew.
+    """
+    named = zip(cells["image"].iloc[rows], cells["object_id"].iloc[rows].tolist(), strict=True)
+    texts = [f"{seed} {number} {image}".encode(errors="surrogatepass") for image, number in named]
+    keys = [hashlib.sha256(text).digest() for text in texts]
+    return rows[sorted(range(len(rows)), key=keys.__getitem__)]
 
 
 def uncertainty(cells: pd.DataFrame) -> NDArray[np.float64]:
@@ -236,7 +253,12 @@ def _changes() -> tuple[NDArray[np.int64], ...]:
 
 
 def _ordered(cells: pd.DataFrame, *keys: NDArray[np.float64]) -> Rows:
-    """Sort by keys, smallest first, then by patient in natural order, and as the table is."""
-    patients = {name: place for place, name in enumerate(natural_order(cells["patient_id"].unique()))}
-    place = cells["patient_id"].map(patients).to_numpy(float)
-    return np.asarray(np.lexsort((np.arange(len(cells)), place, *reversed(keys))), dtype=np.intp)
+    """Sort by keys, smallest first, then by patient and image in natural order, then by number."""
+    places = [_natural_places(cells[name]) for name in ("image", "patient_id")]
+    return np.asarray(np.lexsort((cells["object_id"].to_numpy(), *places, *reversed(keys))), dtype=np.intp)
+
+
+def _natural_places(names: pd.Series[Any]) -> NDArray[np.intp]:
+    codes, distinct = pd.factorize(names)
+    place_of = {name: place for place, name in enumerate(natural_order(distinct))}
+    return np.array([place_of[name] for name in distinct], dtype=np.intp)[codes]

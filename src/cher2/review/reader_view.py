@@ -12,10 +12,11 @@ from psygnal import Signal
 
 from cher2.errors import ReviewError
 from cher2.patients.summary import summarise_patients
+from cher2.review.cells import scored_images
 from cher2.review.decisions import Decision
 from cher2.review.ledger import Ledger
 from cher2.review.place import Place
-from cher2.review.queues import SAMPLE_SIZE, Queue, QueueInput, queue_named
+from cher2.review.queues import SAMPLE_SIZE, Queue, QueueInput, queue_named, shuffled
 from cher2.review.standing import CellFilter, CellStanding, standing_of, with_standings
 
 
@@ -65,7 +66,9 @@ class ReaderView:
     ) -> None:
         self.ledger, self.reader, self.protocol = ledger, reader, ledger.study.protocol
         self._always_blind, self._seed, self._sample_size = blind, seed, sample_size
-        self._samples = ledger.study.samples
+        samples = ledger.study.samples
+        scored = samples["image"].isin(scored_images(ledger.study))
+        self._samples = samples.assign(image=samples["image"].where(scored, ""))
         self._standings: dict[int, CellStanding] = {}
         self._queue = queue_named(queue)
         self._filter = CellFilter()
@@ -107,9 +110,8 @@ class ReaderView:
         known = self._standings.get(row)
         if known is None:
             waiting = self._waiting(row)
-            entries = [*self.ledger.entries_of(row), *waiting]
-            machine = self.ledger.machine(row)
-            known = standing_of(machine, entries, self.reader, blind=self.blind, unsaved=bool(waiting))
+            machine, entries = self.ledger.machine(row), self.ledger.entries_of(row)
+            known = standing_of(machine, entries, self.reader, blind=self.blind, waiting=waiting)
             self._standings[row] = known
         return known
 
@@ -126,6 +128,10 @@ class ReaderView:
             raise ReviewError(f"the study has no patient {patient_id!r}", remedy="Name one of its samples.csv")
         rows = np.flatnonzero((self.cells["patient_id"] == patient_id).to_numpy())
         return summarise_patients(self.ledger.final_cells(rows), self.protocol, images).iloc[0]
+
+    def following(self, count: int) -> list[int]:
+        """Return the rows that come after the current one, no more than `count`."""
+        return self._place.ahead(count)
 
     def go_to(self, row: int) -> None:
         """Make a cell of the queue the current one.
@@ -170,6 +176,12 @@ class ReaderView:
         row, self._filter = self.current, chosen
         self._make_order(row)
 
+    def take_corrected(self, image: str) -> None:
+        """Take over an image whose outlines were corrected, and order the cells anew."""
+        row = self.current
+        self._changed(self.ledger.take_corrected(image))
+        self._make_order(row)
+
     def _waiting(self, row: int) -> Sequence[Decision]:
         """Return the decisions on a cell that are not stored yet."""
         return ()
@@ -192,9 +204,10 @@ class ReaderView:
         )
         order = self._queue.order(given)
         if self.blind and not self._queue.blind:
-            order = np.random.default_rng(self._seed).permutation(order)
+            order = shuffled(self.cells, order, self._seed)
         patients = self.cells["patient_id"].tolist()
-        kept = [at for at in order.tolist() if self._filter.keeps(at, patients[at], standings[at])]
+        there = [at for at in order.tolist() if at not in self.ledger.gone]
+        kept = [at for at in there if self._filter.keeps(at, patients[at], standings[at])]
         self._place.set_rows(kept, row)
         self.order_changed.emit()
         self.current_changed.emit(self.current)

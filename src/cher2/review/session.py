@@ -95,7 +95,7 @@ class ReviewSession(ReaderView):
     def progress(self) -> Progress:
         """How far the reader is in the queue."""
         shown = [self.standing(row) for row in self.order.tolist()]
-        reviewed = sum(standing.reviewed and not standing.unsaved for standing in shown)
+        reviewed = sum(standing.reviewed for standing in shown)
         skipped = sum(standing.skipped and not standing.reviewed for standing in shown)
         return Progress(reviewed, skipped, len(shown), len(self._unsaved))
 
@@ -105,7 +105,8 @@ class ReviewSession(ReaderView):
         Returns
         -------
         bool
-            Whether the decision is stored. One that is not is shown as unsaved, and the cell stays current.
+            Whether the decision is stored. One that is not is shown as unsaved, and the cell stays current; while any
+            waits for :meth:`retry`, so do all that follow.
         """
         return self._decide("grade", "ctc", grade)
 
@@ -119,18 +120,26 @@ class ReviewSession(ReaderView):
         seen = self.cells["grade_auto"].iloc[row]
         standing = self.standing(row)
         grade = standing.grade if standing.grade is not None or pd.isna(seen) else int(seen)
-        return self._decide("ctc", "ctc", None if self.blind and not standing.reviewed else grade)
+        return self._decide("ctc", "ctc", None if standing.hidden else grade)
 
     def skip(self) -> bool:
         """Pass the current cell over, and go on; returns as :meth:`grade`."""
         return self._decide("skip", *self._holding(self._current_row()))
 
     def note(self, text: str) -> bool:
-        """Note something on the current cell, and stay; returns as :meth:`grade`."""
+        """Note something on the current cell, and stay; returns as :meth:`grade`.
+
+        Raises
+        ------
+        ReviewError
+            The note is empty, too long, or holds what no database keeps.
+        """
+        if not text.strip():
+            raise ReviewError("the note is empty", remedy="Type something, or leave it")
         return self._decide("note", *self._holding(self._current_row()), reason=text.strip())
 
     def undo(self) -> bool:
-        """Take back this reader's newest decision in force, and go to its cell.
+        """Take back this reader's newest decision in force whose cell is there, and go to that cell.
 
         Returns
         -------
@@ -159,26 +168,27 @@ class ReviewSession(ReaderView):
         if not self._unsaved:
             return True
         try:
-            stored = self.log.append(self.unsaved)
+            self.take_stored(self.log.append(self.unsaved))
         except ReviewError as error:
             self.unsaved_changed.emit(len(self._unsaved))
             self.failed.emit(str(error))
             return False
-        self.take_stored(stored)
         return True
 
     def take_stored(self, stored: Sequence[Decision]) -> None:
         """Take note of decisions of this session that are stored now, by :meth:`retry` or in a thread of the window's.
 
         What others have stored in between is taken in before them.
+
+        Raises
+        ------
+        ReviewError
+            What others have stored cannot be read: all stays as it was, and storing the same again is safe.
         """
         others_too = any(entry.entry > self._read_to + place for place, entry in enumerate(stored, start=1))
         if others_too:
             self._take(self.log.entries(self._read_to))
-        for entry in stored:
-            self._unsaved.pop(entry.decision_id, None)
         self._take(stored)
-        self.unsaved_changed.emit(len(self._unsaved))
 
     def refresh(self) -> int:
         """Take in what other readers, or other windows, have stored; returns how many entries were new.
@@ -192,6 +202,16 @@ class ReviewSession(ReaderView):
         self._take(new)
         return len(new)
 
+    def remember(self) -> None:
+        """Store where the reader is, so that the next session begins there."""
+        row = self.current
+        if row is None:
+            return
+        try:
+            self.log.set_bookmark(self.reader, Bookmark(self._queue.name, *self.ledger.object_of(row)))
+        except ReviewError as error:
+            self.failed.emit(str(error))
+
     def close(self) -> None:
         """Remember where the reader is and let go of the log; what is not stored yet is tried once more.
 
@@ -202,8 +222,8 @@ class ReviewSession(ReaderView):
         """
         try:
             if self._unsaved:
-                self.log.append(self.unsaved)
-            self._remember()
+                self.take_stored(self.log.append(self.unsaved))
+            self.remember()
         finally:
             self.log.close()
 
@@ -224,20 +244,15 @@ class ReviewSession(ReaderView):
             return False
         if action != "note":
             self.go_next()
-            self._remember()
         return True
 
     def _refer(self, action: Action, stack: list[Decision]) -> bool:
         if self._unsaved:
             raise ReviewError("a decision is not saved yet", remedy="Wait until it is, then take it back")
-        if not stack:
+        found = ((meant, self.ledger.row_of_entry(meant)) for meant in reversed(stack))
+        meant, row = next(((meant, row) for meant, row in found if row is not None), (None, None))
+        if meant is None or row is None:
             return False
-        meant = stack[-1]
-        row = self.ledger.row_of_entry(meant)
-        if row is None:
-            raise ReviewError(
-                f"the cell of {meant.image} that this was about is no longer there", remedy="Nothing was changed"
-            )
         entries = [entry for entry in in_force(self.ledger.entries_of(row)) if entry.decision_id != meant.decision_id]
         held = CellHistory([*entries, *([meant] if action == "redo" else [])]).deciding(self.reader)
         kind, grade = (held.kind, held.grade) if held else self.ledger.machine(row)
@@ -254,10 +269,16 @@ class ReviewSession(ReaderView):
         decision = self.ledger.decision_on(
             row, action, self.reader, before, (kind, grade), reason=reason, reading=reading, refers_to=refers_to
         )
+        # What waits is stored first and in its order: whoever retries stores this one with it.
+        waits = bool(self._unsaved)
         self._unsaved[decision.decision_id] = decision, row
-        stored = self.retry()
+        self._standings.pop(row, None)
+        if waits:
+            self.unsaved_changed.emit(len(self._unsaved))
+        elif self.retry():
+            return True
         self._changed(np.array([row]))
-        return stored
+        return False
 
     def _take(self, entries: Sequence[Decision]) -> None:
         """Take entries of the log in: into the ledger, the stack of what can be undone, and the view."""
@@ -265,20 +286,13 @@ class ReviewSession(ReaderView):
         changed = self.ledger.follow(new)
         self._follow_own(new)
         self._read_to = max(self._read_to, self.ledger.last_entry)
-        if len(changed):
-            self._changed(changed)
+        arrived = [waited[1] for entry in entries if (waited := self._unsaved.pop(entry.decision_id, None))]
+        if len(changed) or arrived:
+            self._changed(np.union1d(changed, np.array(arrived, dtype=np.intp)))
+        if arrived:
+            self.unsaved_changed.emit(len(self._unsaved))
 
     def _follow_own(self, entries: Sequence[Decision]) -> None:
         for entry in entries:
             if entry.reader == self.reader:
                 self._undo.follow(entry)
-
-    def _remember(self) -> None:
-        row = self.current
-        if row is None:
-            return
-        cell = self.cells.iloc[row]
-        try:
-            self.log.set_bookmark(self.reader, Bookmark(self._queue.name, str(cell["image"]), int(cell["object_id"])))
-        except ReviewError as error:
-            self.failed.emit(str(error))

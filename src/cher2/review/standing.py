@@ -23,11 +23,11 @@ class CellStanding:
     grade : int or None
         Its grade likewise; None for none.
     reviewed : bool
-        A reader has decided: in a blind reading this one, else anyone.
+        A reader has decided, and that is stored: in a blind reading this one, else anyone.
     skipped : bool
-        This reader has passed it over.
+        This reader has passed it over, and that is stored.
     unsaved : bool
-        The decision that is shown is not stored yet.
+        What is shown is not stored yet, or not all of it.
     hidden : bool
         Kind and grade are the machine's or another reader's, and must not be shown.
     reader, decided_at : str
@@ -35,6 +35,7 @@ class CellStanding:
     disagreement : bool
         Readers differ and nobody has settled it; False in a blind reading.
     notes : tuple of str
+        What readers noted, each after its reader's name; in a blind reading only this reader's.
     """
 
     kind: str
@@ -50,7 +51,12 @@ class CellStanding:
 
 
 def standing_of(
-    machine: tuple[str, int | None], entries: Sequence[Decision], reader: str, *, blind: bool, unsaved: bool = False
+    machine: tuple[str, int | None],
+    entries: Sequence[Decision],
+    reader: str,
+    *,
+    blind: bool,
+    waiting: Sequence[Decision] = (),
 ) -> CellStanding:
     """Return how a cell stands for a reader.
 
@@ -59,28 +65,31 @@ def standing_of(
     machine : (str, int or None)
         The machine's kind and grade.
     entries : sequence of Decision
-        The log's entries on this cell, undos among them, in order; one that is not stored yet comes last.
+        The log's entries on this cell, undos among them, in order.
     reader : str
     blind : bool
         Whether the reader must not see what the machine and the others say.
-    unsaved : bool
-        Whether an entry is not stored yet.
+    waiting : sequence of Decision
+        Those that are not stored yet, in order: they are shown, but nothing counts as reviewed by them.
     """
-    history = CellHistory(in_force(entries))
-    holding = history.deciding(reader if blind else None)
+    if not entries and not waiting:
+        return CellStanding(*machine, hidden=blind)
+    stored = CellHistory(in_force(entries))
+    shown = CellHistory(in_force([*entries, *waiting])) if waiting else stored
+    whose = reader if blind else None
+    holding = shown.deciding(whose)
     kind, grade = (holding.kind, holding.grade) if holding else machine
-    own_notes = tuple(d.reason for d in history.decisions if d.reason and d.reader == reader)
     return CellStanding(
         kind=kind,
         grade=grade,
-        reviewed=holding is not None,
-        skipped=history.skipped_by(reader),
-        unsaved=unsaved,
+        reviewed=stored.deciding(whose) is not None,
+        skipped=stored.skipped_by(reader),
+        unsaved=bool(waiting),
         hidden=blind and holding is None,
         reader=holding.reader if holding else "",
         decided_at=holding.decided_at if holding else "",
-        disagreement=history.disagreement and not blind,
-        notes=own_notes if blind else history.notes,
+        disagreement=stored.disagreement and not blind,
+        notes=shown.notes_of(whose),
     )
 
 

@@ -14,7 +14,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from cher2.cells.nearest import nearest_pairs
-from cher2.review.decisions import Decision
+from cher2.review.decisions import REFERRING, Decision
 
 DECIDING = ("grade", "not_ctc", "ctc")
 """Actions that decide what a cell is."""
@@ -36,11 +36,23 @@ def in_force(decisions: Iterable[Decision]) -> list[Decision]:
     known: dict[str, Decision] = {}
     back: set[str] = set()
     for decision in decisions:
-        if decision.action not in ("undo", "redo"):
+        if decision.action not in REFERRING:
             known[decision.decision_id] = decision
         elif (meant := known.get(decision.refers_to)) is not None and meant.reader == decision.reader:
             (back.add if decision.action == "undo" else back.discard)(decision.refers_to)
     return [decision for key, decision in known.items() if key not in back]
+
+
+def match_numbers(
+    decisions: Sequence[Decision], cells: pd.DataFrame, fingerprints: NDArray[np.object_]
+) -> NDArray[np.intp]:
+    """Find the cell of each decision by its number, where the image's results are those that the reader saw.
+
+    Parameters and result are those of :func:`match_cells`; -1 also where the image was scored anew.
+    """
+    keys = zip(cells["image"].tolist(), cells["object_id"].tolist(), fingerprints.tolist(), strict=True)
+    row_of = {key: row for row, key in enumerate(keys)}
+    return np.array([row_of.get((d.image, d.object_id, d.score), -1) for d in decisions], dtype=np.intp)
 
 
 def match_cells(
@@ -69,10 +81,8 @@ def match_cells(
     ndarray of int, shape (len(decisions),)
         The row of each decision's cell; -1 where the cell is gone.
     """
-    images, numbers = cells["image"].tolist(), cells["object_id"].tolist()
-    by_number = {key: row for row, key in enumerate(zip(images, numbers, fingerprints.tolist(), strict=True))}
-    rows = np.array([by_number.get((d.image, d.object_id, d.score), -1) for d in decisions], dtype=np.intp)
-    current = set(zip(images, fingerprints.tolist(), strict=True))
+    rows = match_numbers(decisions, cells, fingerprints)
+    current = set(zip(cells["image"].tolist(), fingerprints.tolist(), strict=True))
     moved: dict[tuple[str, str], dict[int, list[int]]] = {}
     for at, decision in enumerate(decisions):
         # What one set of results told apart stays apart; cells of another set may be the same ones.
@@ -98,15 +108,9 @@ def _by_place(
     """Pair the cells that decisions were about with those that are there now."""
     last = [decisions[ats[-1]] for ats in groups]
     points = np.array([(d.y_px, d.x_px) for d in last], dtype=float).reshape(-1, 2)
-    reach = np.maximum(radius_px[here], max((d.radius_px for d in last), default=0.0))
-    found, of = nearest_pairs(points, places[here], reach)
-    pairs = []
-    for group, column in zip(found, of, strict=True):
-        row = int(here[column])
-        far = float(np.hypot(*(points[group] - places[row])))
-        if far <= max(radius_px[row], last[group].radius_px):
-            pairs.append((groups[group], row))
-    return pairs
+    reach = np.array([d.radius_px for d in last], dtype=float)
+    found, of = nearest_pairs(points, places[here], radius_px[here], reach)
+    return [(groups[group], int(here[column])) for group, column in zip(found, of, strict=True)]
 
 
 @dataclass
@@ -142,10 +146,10 @@ class CellHistory:
         own = [d.action for d in self.decisions if d.reader == reader and d.action != "note"]
         return bool(own) and own[-1] == "skip"
 
-    @property
-    def notes(self) -> tuple[str, ...]:
-        """What readers noted."""
-        return tuple(f"{d.reader}: {d.reason}" for d in self.decisions if d.reason)
+    def notes_of(self, reader: str | None = None) -> tuple[str, ...]:
+        """Return what one reader noted, or all, each after its reader's name."""
+        noted = [d for d in self.decisions if d.reason and reader in (None, d.reader)]
+        return tuple(f"{d.reader}: {d.reason}" for d in noted)
 
 
 def histories(decisions: Sequence[Decision], rows: NDArray[np.intp]) -> dict[int, CellHistory]:

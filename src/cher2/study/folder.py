@@ -135,8 +135,18 @@ class Study:
             ) from error
 
     def _make_identity(self) -> str:
-        made = uuid.uuid4().hex
-        write_whole(self.path / IDENTITY, f"{made}\n".encode())
+        """Make the identity, unless another program has just done so: the first one holds for both."""
+        made, path = uuid.uuid4().hex, self.path / IDENTITY
+        own = path.with_name(f".{IDENTITY}-{made}")
+        write_whole(own, f"{made}\n".encode())
+        try:
+            path.hardlink_to(own)
+        except FileExistsError:
+            return path.read_text(encoding="ascii").strip()
+        except OSError:  # A disk without links: only there can two programs still meet.
+            write_whole(path, f"{made}\n".encode())
+        finally:
+            own.unlink()
         return made
 
     @property

@@ -1,0 +1,207 @@
+"""The widget that reviews a study: choose it, say who reads, and grade its cells one by one."""
+
+from __future__ import annotations
+
+import getpass
+from pathlib import Path
+
+import napari.viewer
+from napari.utils.notifications import show_error
+from qtpy.QtCore import QEvent, Qt, QTimer
+from qtpy.QtGui import QCloseEvent
+from qtpy.QtWidgets import (
+    QCheckBox,
+    QComboBox,
+    QFileDialog,
+    QFormLayout,
+    QHBoxLayout,
+    QLabel,
+    QLineEdit,
+    QMainWindow,
+    QPushButton,
+    QVBoxLayout,
+    QWidget,
+)
+
+from cher2.errors import Cher2Error
+from cher2.napari.protocol_form import ERROR_STYLE
+from cher2.napari.review_keys import ReviewShortcuts, main_window
+from cher2.napari.review_panel import ReviewPanel
+from cher2.review.background_log import BackgroundLog
+from cher2.review.open_log import open_log
+from cher2.review.queues import QUEUES
+from cher2.review.session import ReviewSession
+from cher2.study.folder import Study
+
+LEFT_OFF = "Where I left off"
+
+
+class ReviewWidget(QWidget):
+    """Open a study for review, and review it.
+
+    Parameters
+    ----------
+    viewer : napari.viewer.Viewer
+        Shows the frames; a second dock with gallery and plot is added to its window.
+    parent : QWidget, optional
+    """
+
+    # napari finds the parameter for its viewer by this very annotation.
+    def __init__(self, viewer: napari.viewer.Viewer, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._viewer = viewer
+        self.panel: ReviewPanel | None = None
+        self._shortcuts: ReviewShortcuts | None = None
+        self.study, self.reader, self.reviews = QLineEdit(), QLineEdit(login_name()), QLineEdit()
+        self.browse_button, self.open_button = QPushButton("Choose…"), QPushButton("Review")
+        self.queue, self.blind = QComboBox(), QCheckBox("Blind: hide grades, patients and cohorts")
+        self.error = QLabel()
+        self.form = QWidget()
+        self._lay_out()
+        self.browse_button.clicked.connect(self._browse)
+        self.open_button.clicked.connect(self._open_chosen)
+
+    def open_study(
+        self,
+        path: str | Path,
+        reader: str,
+        queue: str | None = None,
+        *,
+        blind: bool = False,
+        images: Path | None = None,
+        reviews: str = "",
+    ) -> None:
+        """Open a study for review; one that is open is closed first.
+
+        Parameters
+        ----------
+        path : str or Path
+            The study folder.
+        reader : str
+        queue : str, optional
+            A name of :data:`cher2.review.queues.QUEUES`; where the reader left off, where none is given.
+        blind : bool
+        images : Path, optional
+            The folder of the images, where it is not the one that they were scored in.
+        reviews : str
+            URL of a database; the study's own where it is empty.
+
+        Raises
+        ------
+        Cher2Error
+            The study cannot be reviewed.
+        """
+        self.close_study()
+        study = Study.open(path)
+        log = BackgroundLog(open_log(study, reviews))
+        try:
+            session = ReviewSession(study, log, reader, queue, blind=blind)
+        except Cher2Error:
+            log.close()
+            raise
+        self.panel = ReviewPanel(self._viewer, session, images)
+        self._column.addWidget(self.panel, 1)
+        self.form.hide()
+        window = main_window(self)
+        if isinstance(window, QMainWindow):
+            # The current cell has the whole height; gallery and plot are wide rather than high.
+            window.setCorner(Qt.Corner.BottomRightCorner, Qt.DockWidgetArea.RightDockWidgetArea)
+        self._add_docks(self.panel, study.path.absolute().name)
+        self._shortcuts = ReviewShortcuts(self.panel.commands)
+        self._shortcuts.attach(window)
+
+    def _add_docks(self, panel: ReviewPanel, study: str) -> None:
+        window = self._viewer.window
+        window.add_dock_widget(panel.cells, name=f"Cells of {study}", area="bottom")
+        window.add_dock_widget(panel.outlines.editor, name="Outlines", area="left")
+
+    def close_study(self) -> None:
+        """Close the study that is open: no layer, no dock, no key and no thread stays behind."""
+        panel, self.panel = self.panel, None
+        if self._shortcuts is not None:
+            self._shortcuts.detach()
+            self._shortcuts = None
+        if panel is None:
+            return
+        try:
+            panel.close_review()
+        except Cher2Error as error:
+            show_error(str(error))
+        for inner in (panel.cells, panel.outlines.editor):
+            # The reader may have closed the dock, or the whole window, before.
+            if inner.parent() is not None:
+                self._viewer.window.remove_dock_widget(inner)
+        panel.setParent(None)
+        panel.deleteLater()
+        self.form.show()
+
+    def event(self, event: QEvent | None) -> bool:
+        """Take the keys along when the dock moves to another window, and let go when it is closed."""
+        if event is not None and event.type() == QEvent.Type.ParentChange:
+            if self.parent() is None:
+                self.close_study()
+            elif self._shortcuts is not None:
+                # The window is the new one only when the move has ended.
+                QTimer.singleShot(0, self._attach)
+        return bool(super().event(event))
+
+    def closeEvent(self, event: QCloseEvent | None) -> None:  # noqa: N802  (Qt's name)
+        """Close the study with the widget."""
+        self.close_study()
+        super().closeEvent(event)
+
+    def _attach(self) -> None:
+        if self._shortcuts is not None:
+            self._shortcuts.attach(main_window(self))
+
+    def _browse(self) -> None:
+        folder = QFileDialog.getExistingDirectory(self, "Study folder", self.study.text())
+        if folder:
+            self.study.setText(folder)
+
+    def _open_chosen(self) -> None:
+        self.error.clear()
+        try:
+            self.open_study(
+                self.study.text().strip(),
+                self.reader.text(),
+                self.queue.currentData(),
+                blind=self.blind.isChecked(),
+                reviews=self.reviews.text().strip(),
+            )
+        except Cher2Error as error:
+            self.error.setText(str(error))
+
+    def _lay_out(self) -> None:
+        self.error.setStyleSheet(ERROR_STYLE)
+        self.error.setWordWrap(True)
+        self.study.setPlaceholderText("folder that 'cher2 run' has written")
+        self.reviews.setPlaceholderText("in the study folder")
+        self.reviews.setEchoMode(QLineEdit.EchoMode.PasswordEchoOnEdit)
+        self.queue.addItem(LEFT_OFF, None)
+        for queue in QUEUES.values():
+            self.queue.addItem(queue.title, queue.name)
+        place = QHBoxLayout()
+        place.addWidget(self.study, 1)
+        place.addWidget(self.browse_button)
+        form = QFormLayout(self.form)
+        form.addRow("Study", place)
+        form.addRow("Reader", self.reader)
+        form.addRow("Queue", self.queue)
+        form.addRow("Database", self.reviews)
+        form.addRow(self.blind)
+        form.addRow(self.open_button)
+        form.addRow(self.error)
+        form.addRow(QLabel("<i>For research use only</i>"))
+        self._column = QVBoxLayout(self)
+        self._column.setContentsMargins(0, 0, 0, 0)
+        self._column.addWidget(self.form)
+        self.setMinimumWidth(400)
+
+
+def login_name() -> str:
+    """Return the name that the computer knows the user by; empty where it knows none."""
+    try:
+        return getpass.getuser()
+    except (OSError, KeyError):
+        return ""

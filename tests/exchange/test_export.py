@@ -133,7 +133,7 @@ def test_damaged_labels_are_named(study, command, tmp_path):
     (study.folder_of(IMAGE) / "labels.tif").write_bytes(b"no image")
     ran = command("export", study.path, "--as", "labels", "-o", tmp_path / "labels")
     assert ran.code == 2
-    assert "the label image cannot be read" in ran.err
+    assert "the labels cannot be read" in ran.err
     assert "P03" in ran.err
 
 

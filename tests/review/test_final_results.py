@@ -199,17 +199,17 @@ def test_decisions_find_their_cells_again_after_the_image_was_scored_anew(study,
     assert not derived.review.lost
 
 
-def test_a_decision_on_a_copy_changes_no_count_and_is_told(study, judge):
+def test_a_decision_on_what_is_a_copy_by_now_changes_no_count_and_is_listed(study, judge):
     row = of_patient(study, "P03")[0]
     cell = Ledger(study).cells.iloc[row]
-    judge(study, [row], ["not"])
+    (entry,) = judge(study, [row], ["not"])
     path = study.folder_of(cell["image"]) / "objects.parquet"
     objects = pd.read_parquet(path)
     objects.loc[objects["object_id"] == cell["object_id"], "duplicate_of"] = "P03/frame_00.ome.tif 7"
     objects.to_parquet(path, index=False)
     derived = derive(study)
-    assert derived.review.copies == 1
-    assert "copies of a cell in another frame" in " ".join(derived.review.notes())
+    assert [lost.decision_id for lost in derived.review.lost] == [entry.decision_id]
+    assert "copies of a cell in another frame by now" in " ".join(derived.review.notes())
 
 
 def test_the_report_says_how_much_was_read(study, judge, command):

@@ -5,12 +5,11 @@ from __future__ import annotations
 import io
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 import pandas as pd
 import tifffile
-from numpy.typing import NDArray
 
 from cher2.errors import ReviewError, StudyError
 from cher2.exchange.qupath import feature_collection, geojson_text, namespace_of
@@ -18,8 +17,9 @@ from cher2.review.cells import scored_images
 from cher2.review.decisions_csv import decisions_csv, guarded_columns
 from cher2.review.ledger import Ledger
 from cher2.review.open_log import stored_decisions
+from cher2.review.outlines import corrected_labels, corrected_objects
 from cher2.review.results import decided, with_final
-from cher2.study.folder import LABELS, Study
+from cher2.study.folder import Study
 from cher2.study.tables import write_whole
 
 Form = Literal["qupath", "labels", "decisions"]
@@ -63,32 +63,15 @@ def export(study: Study, form: Form, out: Path, reviews: str = "", *, force: boo
         namespace = namespace_of(study.identity)
 
         def write(image: str, path: Path) -> None:
-            objects = with_final(study.objects_of(image), standings)
-            write_whole(path, geojson_text(feature_collection(frame_labels(study, image), objects, namespace)).encode())
+            objects = with_final(corrected_objects(study, image), standings)
+            write_whole(
+                path, geojson_text(feature_collection(corrected_labels(study, image), objects, namespace)).encode()
+            )
 
         return _export_images(study, images, out, ".geojson", write, force=force)
     return _export_images(
         study, images, out, ".labels.ome.tif", lambda image, path: _write_labels(study, image, path), force=force
     )
-
-
-def frame_labels(study: Study, image: str) -> NDArray[Any]:
-    """Read the label image of a frame, shape (Y, X).
-
-    Raises
-    ------
-    StudyError
-        It cannot be read.
-    """
-    path = study.folder_of(image) / LABELS
-    try:
-        return np.asarray(tifffile.imread(path))
-    except (OSError, ValueError, tifffile.TiffFileError) as error:
-        raise StudyError(
-            f"the label image cannot be read ({type(error).__name__})",
-            where=str(path),
-            remedy=f"Delete {path.parent.name} and run 'cher2 run' again",
-        ) from error
 
 
 def _export_decisions(study: Study, out: Path, reviews: str, *, force: bool) -> str:
@@ -127,14 +110,21 @@ def _check_free(path: Path, *, force: bool) -> None:
 
 
 def _write_labels(study: Study, image: str, path: Path) -> None:
-    """Write a label image with the size of its pixels, in the same number of bits as the study's own."""
+    """Write a label image with the size of its pixels, in 16 bits where they suffice."""
     size_um = (study.score_of(image) or {}).get("pixel_size_um")
     metadata = {"axes": "YX", "Name": image}
     if size_um:
         metadata |= {"PhysicalSizeX": size_um, "PhysicalSizeY": size_um}
         metadata |= {"PhysicalSizeXUnit": "µm", "PhysicalSizeYUnit": "µm"}
+    labels = corrected_labels(study, image)
+    labels = labels.astype(np.uint16 if labels.max(initial=0) < 2**16 else np.uint32)
     content = io.BytesIO()
     tifffile.imwrite(
-        content, frame_labels(study, image), ome=True, photometric="minisblack", compression="zlib", metadata=metadata
+        content,
+        labels,
+        ome=True,
+        photometric="minisblack",
+        compression="zlib",
+        metadata=metadata,
     )
     write_whole(path, content.getvalue())

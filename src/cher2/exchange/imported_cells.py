@@ -11,6 +11,7 @@ from cher2.exchange.decision_rows import PlainRow, RowError
 from cher2.review.cells import StudyCells, scored_images, study_cells
 from cher2.review.decisions import Decision, Reading
 from cher2.review.ledger import Ledger
+from cher2.review.outlines import read_corrected
 from cher2.review.state import match_cells
 from cher2.study.folder import Study
 
@@ -53,10 +54,12 @@ class CellsOfStudy:
         self.images = set(scored_images(study))
         self._ledger = Ledger(study, entries)
         wanted = sorted(self.images & set(images))
-        self._objects: StudyCells = study_cells(study, study.read_objects(wanted))
+        self._objects: StudyCells = study_cells(study, read_corrected(study, wanted))
         self._of_image = self._objects.table.groupby("image", sort=False).indices
         self._numbers = self._objects.table["object_id"].to_numpy()
         self._places = self._objects.table[["y_px", "x_px"]].to_numpy(float)
+        self._copy_of = self._objects.table["duplicate_of"].to_numpy(object)
+        self._said: dict[tuple[int, str], tuple[str, int | None]] = {}
 
     def of_decisions(self, decisions: Sequence[Decision]) -> list[bool]:
         """Say of each decision whether its cell is there: by its number, or by its place where it was scored anew."""
@@ -74,10 +77,9 @@ class CellsOfStudy:
         if row.image not in self.images:
             raise RowError(f"{row.image!r} is no scored image of this study")
         at = self._at(row)
-        cell = self._objects.table.iloc[at]
-        kept, copied = (row.image, int(cell["object_id"])), bool(cell["duplicate_of"])
+        kept, copied = (row.image, int(self._numbers[at])), bool(self._copy_of[at])
         if copied:
-            image, _, number = str(cell["duplicate_of"]).rpartition(" ")
+            image, _, number = str(self._copy_of[at]).rpartition(" ")
             kept = image, int(number)
         found = self._ledger.row_of(*kept)
         if found is None and kept[0] in self.images:
@@ -89,22 +91,22 @@ class CellsOfStudy:
         return FoundCell(found, copied)
 
     def decide(self, ledger_row: int, row: PlainRow, decision_id: str) -> Decision:
-        """Return the decision of a row, and take it in, so that the next one on the cell comes after it."""
-        held = self._ledger.standing(ledger_row, row.reader)
-        after = ("other", None) if row.grade is None else ("ctc", row.grade)
+        """Return the decision of a row, and remember it: the reader's next one on the cell comes after it."""
+        standing = self._ledger.standing(ledger_row, row.reader)
+        before = self._said.get((ledger_row, row.reader), (standing.kind, standing.grade))
+        after: tuple[str, int | None] = ("other", None) if row.grade is None else ("ctc", row.grade)
         reading: Reading = next(word for word in ("open", "blind", "consensus") if word == row.reading)
         made = self._ledger.decision_on(
             ledger_row,
             "not_ctc" if row.grade is None else "grade",
             row.reader,
-            (held.kind, held.grade),
+            before,
             after,
             reason=row.reason,
             reading=reading,
         )
-        decision = replace(made, decision_id=decision_id, decided_at=row.decided_at or made.decided_at)
-        self._ledger.follow([decision])
-        return decision
+        self._said[ledger_row, row.reader] = after
+        return replace(made, decision_id=decision_id, decided_at=row.decided_at or made.decided_at)
 
     def _at(self, row: PlainRow) -> int:
         """Return the object of a row, as a row of the table of objects."""

@@ -19,6 +19,7 @@ from cher2.patients.summary import summarise_patients
 from cher2.protocol import Protocol
 from cher2.review.decisions_csv import decisions_csv, guarded
 from cher2.review.open_log import stored_decisions
+from cher2.review.outlines import read_corrected
 from cher2.review.results import LOST, ReviewSummary, reviewed_results
 from cher2.study.folder import Study
 from cher2.study.tables import read_csv, write_csv, write_whole
@@ -152,7 +153,7 @@ def _cells_and_patients(study: Study, reviews: str) -> tuple[pd.DataFrame, pd.Da
     samples = study.samples
     scored = [study.folder_of(image).is_dir() for image in samples["image"]]
     _check_finished(study, samples["image"][[not done for done in scored]])
-    ctcs = study.read_objects(samples["image"][scored], kinds=["ctc"])
+    ctcs = read_corrected(study, samples["image"][scored], kinds=["ctc"])
     found, review = reviewed_results(study, ctcs, stored_decisions(study, reviews))
     cells = _in_order(found)
     images = samples.assign(image=samples["image"].where(pd.Series(scored), ""))

@@ -24,12 +24,12 @@ WORDS = (*GRADE_NAMES, "not a CTC", "not graded")
 _NOT_A_CTC, _UNGRADED = len(GRADES), len(GRADES) + 1
 
 FLATTERING = {
-    AUTOMATIC: "a reader who saw the automatic grade agrees with it more than one who did not: the kappa of open "
+    AUTOMATIC: "A reader who saw the automatic grade agrees with it more than one who did not: the kappa of open "
     "readings with it is flattering",
-    CONSENSUS: "a consensus was found with all grades in view: its kappa with the automatic grade is flattering",
+    CONSENSUS: "A consensus was found with all grades in view: its kappa with the automatic grade is flattering",
 }
 ONE_SIDED = (
-    "whether a cell is a CTC was asked of the machine's CTCs, and of what readers took up beside them: it says little "
+    "Whether a cell is a CTC was asked of the machine's CTCs, and of what readers took up beside them: it says little "
     "of CTCs that the machine missed"
 )
 

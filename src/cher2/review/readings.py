@@ -36,14 +36,14 @@ def readings_of(ledger: Ledger) -> pd.DataFrame:
     DataFrame
         ``row`` (of the ledger's table of cells), ``patient_id, image, object_id, reader, kind, grade`` (empty for
         what is no CTC, and for a CTC that the reader gave none) and ``reading`` (open, blind, consensus), by row and
-        reader. Copies in another frame, which do not count, are left out.
+        reader. Copies in another frame, which do not count, and cells that are gone are left out.
     """
     rows = []
     # Columns at once: looking one cell up in a table takes longer than all that is done with it.
     cells = ledger.cells[["patient_id", "image", "object_id", "duplicate_of"]].to_numpy(object)
     for row, history in sorted(ledger.histories().items()):
         patient, image, number, copy_of = cells[row]
-        if copy_of:
+        if copy_of or row in ledger.gone:
             continue
         for reader, decisions, reading in _words(history):
             kind, grade = decisions[-1].kind, _grade(decisions)

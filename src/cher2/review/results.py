@@ -8,8 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from cher2.review.cells import corrected_images, scored_images
 from cher2.review.decisions import Decision
 from cher2.review.ledger import Ledger
+from cher2.review.outlines import lost_corrections
 from cher2.review.standing import CellStanding
 from cher2.review.state import DECIDING
 from cher2.study.folder import Study
@@ -34,10 +36,10 @@ class ReviewSummary:
         Those of them that are no CTC where the machine had one, or the reverse, or have another grade.
     disagreements : int
         Cells on which readers differ, and nobody has settled it.
-    copies : int
-        Judged cells that are a copy of one in another frame, which counts in their place.
     lost : tuple of Decision
-        Decisions in force whose cell is no longer there.
+        Decisions in force whose cell is no longer there, or is a copy of one in another frame by now.
+    lost_corrections : int
+        Parts of corrected outlines that could not be applied, since the image was scored anew.
     """
 
     readers: tuple[str, ...] = ()
@@ -45,8 +47,8 @@ class ReviewSummary:
     reviewed: int = 0
     changed: int = 0
     disagreements: int = 0
-    copies: int = 0
     lost: tuple[Decision, ...] = ()
+    lost_corrections: int = 0
 
     def __str__(self) -> str:
         if not self.reviewed:
@@ -66,15 +68,15 @@ class ReviewSummary:
                 f"Readers disagree on {self.disagreements} cells and nobody has settled it: the newest decision counts "
                 "there. Review the queue of disagreements"
             )
-        if self.copies:
-            said.append(
-                f"{self.copies} judged cells are copies of a cell in another frame, which counts in their place: the "
-                "decisions on them change nothing"
-            )
         if self.lost:
             said.append(
-                f"{len(self.lost)} decisions of readers are about cells that are no longer there, and change nothing: "
-                f"{LOST} lists them"
+                f"{len(self.lost)} decisions of readers are about cells that are no longer there, or that are copies "
+                f"of a cell in another frame by now, and change nothing: {LOST} lists them"
+            )
+        if self.lost_corrections:
+            said.append(
+                f"{self.lost_corrections} corrections of outlines could not be applied to images that were scored "
+                "anew, and change nothing: the review's window shows where"
             )
         return said
 
@@ -110,7 +112,7 @@ def reviewed_results(
     study : Study
         With its images scored.
     ctcs : DataFrame
-        The machine's CTCs, copies in other frames among them.
+        The machine's CTCs with all corrections of outlines, copies in other frames among them.
     entries : sequence of Decision
         The log of decisions from its beginning.
 
@@ -127,8 +129,10 @@ def reviewed_results(
     StudyError
         The study's results cannot be read.
     """
+    corrected = corrected_images(study, scored_images(study))
+    unapplied = sum(len(lost_corrections(study, image)) for image in corrected)
     if not entries:
-        return with_final(ctcs, {}), ReviewSummary(cells=_counted(ctcs))
+        return with_final(ctcs, {}), ReviewSummary(cells=_counted(ctcs), lost_corrections=unapplied)
     ledger = Ledger(study, entries)
     histories = ledger.histories()
     judged = [row for row, history in sorted(histories.items()) if history.deciding()]
@@ -139,8 +143,8 @@ def reviewed_results(
         reviewed=len(judged),
         changed=sum(_changed(ledger.machine(row), ledger.standing(row)) for row in judged),
         disagreements=sum(history.disagreement for history in histories.values()),
-        copies=int((ledger.cells["duplicate_of"].iloc[judged] != "").sum()),
         lost=ledger.lost,
+        lost_corrections=unapplied,
     )
     return cells, summary
 

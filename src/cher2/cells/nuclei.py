@@ -18,6 +18,7 @@ from scipy.ndimage import find_objects
 from skimage.segmentation import watershed
 
 from cher2.cells.grouped import quantile
+from cher2.cells.mosaic import Mosaic, side_by_side
 from cher2.cells.nested import DEPTH, find_seeds, outlined
 from cher2.cells.parts import (
     Labels,
@@ -36,7 +37,7 @@ from cher2.cells.parts import (
     width,
 )
 from cher2.cells.peaks import rise_to_one_peak
-from cher2.cells.single_nuclei import CONVEX, NuclearStain, find_regions, find_single_nuclei, single_nucleus
+from cher2.cells.single_nuclei import CONVEX, NuclearStain, Regions, find_regions, find_single_nuclei, regions_of
 from cher2.cells.smoothing import ABOVE_NOISE, SMOOTHING_UM, smoothed
 
 MIN_DIAMETER_UM = 3.5
@@ -76,6 +77,10 @@ SHARP = 0.4
 """Least gradient at a free rim per brightness, over the frame's median: haze and nuclei far from focus have less."""
 
 
+Found = tuple[Part, bool]
+"""A nucleus, and whether it is convex: then it is one, and its holes are filled."""
+
+
 def find_nuclei(
     signal: Signal, noise: float, pixel_size_um: float, leukocytes: Mask | None = None
 ) -> NDArray[np.int32]:
@@ -109,15 +114,12 @@ def find_nuclei(
         pixel_size_um=pixel_size_um,
         leukocytes=leukocytes,
     )
-    whole = _nuclei_of_regions(stain)
-    is_convex = [solidity(nucleus.mask) >= CONVEX for nucleus in whole]
-    typical = _typical_size(
-        [nucleus for nucleus, convex in zip(whole, is_convex, strict=True) if convex], pixel_size_um
-    )
-    found = []
-    for nucleus, convex in zip(whole, is_convex, strict=True):
-        found += [filled(nucleus, np.inf)] if convex else _divided(nucleus, typical, stain)
-    return _sharp(_painted(found, stain), smooth)
+    found = _nuclei_of_regions(stain)
+    typical = _typical_size([nucleus for nucleus, convex in found if convex], stain)
+    nuclei: list[Part] = []
+    for nucleus, convex in found:
+        nuclei += [nucleus] if convex else _divided(nucleus, typical, stain)
+    return _sharp(_painted(nuclei, stain), smooth)
 
 
 def _found_finer(signal: Signal, noise: float, pixel_size_um: float, leukocytes: Mask | None) -> Labels:
@@ -137,36 +139,56 @@ def _only(kept: NDArray[np.bool_], labels: Labels) -> Labels:
     return labels
 
 
-def _nuclei_of_regions(stain: NuclearStain) -> list[Part]:
+def _nuclei_of_regions(stain: NuclearStain) -> list[Found]:
     """Return the nuclei of all regions, in the order of the regions."""
     regions = find_regions(stain.smooth > stain.lowest)
-    single = find_single_nuclei(regions, stain)
+    single = find_single_nuclei(regions, stain, stain.min_area)
     one_peaked = rise_to_one_peak(stain.smooth, regions.labels, len(regions.sizes) - 1, stain.lowest, DEPTH)
+    large = np.flatnonzero(regions.sizes >= stain.min_area)
+    sides = [
+        (region, side)
+        for region, whole in _parts_of(regions, [region for region in large.tolist() if region not in single])
+        for side in _by_leukocytes(whole, stain)
+    ]
+    within = _nuclei_of_sides([side for _, side in sides], one_peaked[[region for region, _ in sides]], stain)
+    rests = [
+        (number, rest)
+        for number, ((_, side), found) in enumerate(zip(sides, within, strict=True))
+        for rest in _beside(side, [nucleus for nucleus, _ in found], stain)
+    ]
+    beside = _nuclei_of_sides([rest for _, rest in rests], np.zeros(len(rests), np.bool_), stain)
+    for (number, _), found in zip(rests, beside, strict=True):
+        within[number] += found
+    nuclei: dict[int, list[Found]] = {region: [] for region in large.tolist()}
+    for region, nucleus in single.items():
+        nuclei[region].append((nucleus, True))
+    for (region, _), found in zip(sides, within, strict=True):
+        nuclei[region] += found
+    return [nucleus for found in nuclei.values() for nucleus in found]
+
+
+def _parts_of(regions: Regions, chosen: list[int]) -> Iterator[tuple[int, Part]]:
+    """Yield some regions of a frame, each in its own window."""
     boxes = find_objects(regions.labels)
-    nuclei: list[Part] = []
-    for region in np.flatnonzero(regions.sizes >= stain.min_area).tolist():
-        if region in single:
-            nuclei.append(single[region])
-        else:
-            rows, columns = boxes[region - 1]
-            whole = Part(rows.start, columns.start, regions.labels[rows, columns] == region)
-            nuclei += _nuclei_of_region(whole, bool(one_peaked[region]), stain)
+    for region in chosen:
+        rows, columns = boxes[region - 1]
+        yield region, Part(rows.start, columns.start, regions.labels[rows, columns] == region)
+
+
+def _nuclei_of_sides(sides: list[Part], one_peaked: Mask, stain: NuclearStain) -> list[list[Found]]:
+    """Return the nuclei of each of some parts of regions: one convex piece, or those of its nested regions."""
+    columns = stain.smooth.shape[1]
+    mosaic = side_by_side(sides, columns)
+    single = find_single_nuclei(regions_of(mosaic), stain.on(mosaic), 1.0)
+    nuclei: list[list[Found]] = [[] for _ in sides]
+    for number, nucleus in single.items():
+        nuclei[number - 1].append((mosaic.in_frame(number, nucleus), True))
+    left = [number for number in range(len(sides)) if number + 1 not in single]
+    mosaic = side_by_side([sides[number] for number in left], columns)
+    for number, nucleus in _nested(mosaic, one_peaked[left], stain):
+        convex = solidity(nucleus.mask) >= CONVEX
+        nuclei[left[number - 1]].append((filled(nucleus, np.inf) if convex else nucleus, convex))
     return nuclei
-
-
-def _nuclei_of_region(region: Part, one_peaked: bool, stain: NuclearStain) -> list[Part]:
-    nuclei: list[Part] = []
-    for side in _by_leukocytes(region, stain):
-        found = _nuclei_of_side(side, one_peaked, stain)
-        nuclei += found
-        for rest in _beside(side, found, stain):
-            nuclei += _nuclei_of_side(rest, False, stain)
-    return nuclei
-
-
-def _nuclei_of_side(side: Part, one_peaked: bool, stain: NuclearStain) -> list[Part]:
-    single = single_nucleus(side, stain)
-    return [single] if single is not None else _nested(side, one_peaked, stain)
 
 
 def _beside(side: Part, found: list[Part], stain: NuclearStain) -> Iterator[Part]:
@@ -189,24 +211,39 @@ def _beside(side: Part, found: list[Part], stain: NuclearStain) -> Iterator[Part
     yield from pieces(Part(side.top, side.left, wide.view(np.bool_)), stain.min_area)
 
 
-def _nested(region: Part, one_peaked: bool, stain: NuclearStain) -> list[Part]:
-    """Return the nuclei of a region by the choice among its nested regions, each within its steepest outline."""
-    smooth = region.of(stain.smooth)
-    if one_peaked:
-        # Its nested regions lie all within each other: there is nothing to choose.
-        basins, areas = region.mask.astype(np.int32), np.array([0, stain.min_area / 2])
-    else:
-        seeds = find_seeds(region.mask, smooth, region.of(stain.curvature), stain.lowest, stain.min_area / 2)
-        areas = np.bincount(seeds.ravel())
-        basins = watershed(-smooth, seeds, mask=region.mask) if len(areas) > 2 else region.mask * seeds.max()
-    nuclei = []
-    for number, (rows, columns) in enumerate(find_objects(basins), 1):
-        basin = Part(region.top + rows.start, region.left + columns.start, basins[rows, columns] == number)
-        # A large hole is a gap between nuclei; only a small one is texture.
-        nucleus = outlined(basin, int(areas[number]), stain.smooth, stain.curvature, stain.min_area / 2)
-        if nucleus is not None and np.count_nonzero(nucleus.mask) >= stain.min_area / 2:
-            nuclei.append(nucleus)
-    return nuclei
+def _nested(mosaic: Mosaic, one_peaked: Mask, stain: NuclearStain) -> list[tuple[int, Part]]:
+    """Return the nuclei of parts by the choice among their nested regions: the number of the part, and the nucleus."""
+    least = stain.min_area / 2
+    basins, seed_areas = _basins(mosaic, one_peaked, stain.on(mosaic), least)
+    parts = mosaic.parts(basins)
+    apart = side_by_side([basin for _, basin in parts], stain.smooth.shape[1])
+    beside = stain.on(apart)
+    # A large hole is a gap between nuclei; only a small one is texture.
+    nuclei = outlined(apart.labels, seed_areas, beside.smooth, beside.curvature, least)
+    is_large = np.bincount(nuclei.ravel(), minlength=len(parts) + 1) >= least
+    return [(parts[basin - 1][0], nucleus) for basin, nucleus in apart.parts(nuclei) if is_large[basin]]
+
+
+def _basins(mosaic: Mosaic, one_peaked: Mask, beside: NuclearStain, least: float) -> tuple[Labels, NDArray[np.intp]]:
+    """Divide parts among their seeds: a plane of the mosaic, labelled 1 to n, and the area of each seed."""
+    several = np.concatenate([[False], ~one_peaked])
+    seeds = find_seeds(several[mosaic.labels], beside.smooth, beside.curvature, beside.lowest, least)
+    inside = np.flatnonzero(seeds)
+    areas = np.bincount(seeds.ravel()[inside], minlength=1)[1:]
+    owner = np.zeros(len(areas) + 1, np.intp)
+    owner[seeds.ravel()[inside]] = mosaic.labels.ravel()[inside]
+    count = np.bincount(owner[1:], minlength=len(several))
+    # Where all nested regions lie within each other there is nothing to choose, and with one seed nothing to divide.
+    whole = np.zeros(len(several), np.int32)
+    alone = np.flatnonzero(count[owner[1:]] == 1)
+    whole[owner[1 + alone]] = 1 + alone
+    whole[1:][one_peaked] = len(areas) + 1 + np.arange(np.count_nonzero(one_peaked))
+    basins = whole[mosaic.labels]
+    divided = count > 1
+    if divided.any():
+        mask = divided[mosaic.labels]
+        basins |= watershed(-beside.smooth, seeds * mask, mask=mask)
+    return basins, np.concatenate([areas, np.full(np.count_nonzero(one_peaked), int(least))])
 
 
 def _by_leukocytes(region: Part, stain: NuclearStain) -> list[Part]:
@@ -221,13 +258,15 @@ def _by_leukocytes(region: Part, stain: NuclearStain) -> list[Part]:
     return [piece for side in apart for piece in side] or [region]
 
 
-def _typical_size(convex: list[Part], pixel_size_um: float) -> tuple[float, float]:
+def _typical_size(convex: list[Part], stain: NuclearStain) -> tuple[float, float]:
     """Return the median area and width, in pixels, of the convex nuclei: those of the frame, not of a magnification."""
     if len(convex) < ENOUGH:
-        diameter = TYPICAL_UM / pixel_size_um
+        diameter = TYPICAL_UM / stain.pixel_size_um
         return np.pi / 4 * diameter**2, diameter
-    areas, widths = zip(*((np.count_nonzero(nucleus.mask), width(nucleus.mask)) for nucleus in convex), strict=True)
-    return float(np.median(areas)), float(np.median(widths))
+    mosaic = side_by_side(convex, stain.smooth.shape[1])
+    away = distance_to_edge(mosaic.labels > 0)
+    widths = [2 * float(away[box].max()) for box in find_objects(mosaic.labels)]
+    return float(np.median(np.bincount(mosaic.owner)[1:])), float(np.median(widths))
 
 
 def _divided(part: Part, typical: tuple[float, float], stain: NuclearStain) -> list[Part]:
@@ -268,16 +307,22 @@ def _gain(one: Part, other: Part, typical: tuple[float, float]) -> float:
 def _painted(nuclei: list[Part], stain: NuclearStain) -> NDArray[np.int32]:
     """Label those nuclei that are no fragments, the first ones on top."""
     labels = np.zeros(stain.smooth.shape, np.int32)
-    areas = np.array([np.count_nonzero(nucleus.mask) for nucleus in nuclei])
-    least = max(SPREAD * stain.min_area, FRAGMENT * float(np.median(areas))) if len(areas) else 0.0
-    count = 0
-    for nucleus, area in zip(nuclei, areas, strict=True):
-        window = nucleus.of(labels)
-        free = nucleus.mask & (window == 0)
-        if area >= least and np.count_nonzero(free) >= stain.min_area / 2:
-            count += 1
-            window[free] = count
-    return labels
+    areas = [np.count_nonzero(nucleus.mask) for nucleus in nuclei]
+    least = max(SPREAD * stain.min_area, FRAGMENT * float(np.median(areas))) if areas else 0.0
+    large = [nucleus for nucleus, area in zip(nuclei, areas, strict=True) if area >= least]
+    mosaic = side_by_side(large, labels.shape[1])
+    pixels, owner = mosaic.source, mosaic.owner
+    while True:
+        labels.ravel()[pixels] = owner
+        beaten = labels.ravel()[pixels] != owner
+        np.minimum.at(labels.ravel(), pixels[beaten], owner[beaten])
+        free = np.bincount(owner[labels.ravel()[pixels] == owner], minlength=len(large) + 1)
+        hidden = np.flatnonzero((free > 0) & (free < stain.min_area / 2))
+        if len(hidden) == 0:
+            return _only(free > 0, labels) if len(large) else labels
+        # The first that too little is left of goes, and what it took is free again for those below.
+        labels.ravel()[pixels] = 0
+        pixels, owner = pixels[owner != hidden[0]], owner[owner != hidden[0]]
 
 
 def _sharp(labels: Labels, smooth: Signal) -> Labels:

@@ -61,10 +61,11 @@ class Background:
         full: NDArray[np.float32] = cv2.resize(self.level, self.shape[::-1], interpolation=cv2.INTER_LINEAR)
         return full
 
-    def taken_from(self, plane: NDArray[Any]) -> NDArray[np.float32]:
-        """Return a plane of the frame (Y, X) without its background."""
+    def taken_from(self, plane: NDArray[Any], out: NDArray[np.float32] | None = None) -> NDArray[np.float32]:
+        """Return a plane of the frame (Y, X) without its background, in `out` where it is given."""
         # In place: a plane of a frame is megabytes, and new memory costs more than the arithmetic.
-        signal = self.plane
+        signal = np.empty(self.shape, np.float32) if out is None else out
+        cv2.resize(self.level, self.shape[::-1], dst=signal, interpolation=cv2.INTER_LINEAR)
         cv2.subtract(plane, signal, dst=signal, dtype=cv2.CV_32F)
         return signal
 

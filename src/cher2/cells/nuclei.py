@@ -310,7 +310,7 @@ def _painted(nuclei: list[Part], stain: NuclearStain) -> NDArray[np.int32]:
     areas = [np.count_nonzero(nucleus.mask) for nucleus in nuclei]
     least = max(SPREAD * stain.min_area, FRAGMENT * float(np.median(areas))) if areas else 0.0
     large = [nucleus for nucleus, area in zip(nuclei, areas, strict=True) if area >= least]
-    mosaic = side_by_side(large, labels.shape[1])
+    mosaic = side_by_side(large, stain.smooth.shape[1])
     pixels, owner = mosaic.source, mosaic.owner
     while True:
         labels.ravel()[pixels] = owner

@@ -14,7 +14,7 @@ sum of the Laplacian within: it is largest where the outline lies on the edge of
 from __future__ import annotations
 
 from collections import defaultdict
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import cv2
 import numpy as np
@@ -34,7 +34,11 @@ STEEPEST = 0.95
 
 @dataclass(eq=False)
 class _Region:
-    """A region above a threshold: where it is numbered, its flow and outline, and what its tree is worth above."""
+    """A region above a threshold: where it is numbered, its flow and outline, and what lies above it.
+
+    Of the regions that lie within it one in another, without branching, `chain` has all, the highest first, and
+    `branches` those into which the highest of them parts.
+    """
 
     level: float
     step: int
@@ -43,13 +47,22 @@ class _Region:
     outline: Outline
     parent: _Region | None
     summit: float = 0.0
+    chain: list[_Region] = field(default_factory=list)
+    branches: list[_Region] = field(default_factory=list)
     within: float = 0.0
-    branches: list[_Region] | None = None
+    chosen: _Region | None = None
 
-    def is_worth(self, least: float) -> float:
-        """Return what the region is worth, or less than `least` where it is worth less than that."""
-        # Nothing is more solid than 1, so that the outline need not be looked at where the flow is too weak.
-        return self.flow * solidity_of_outline(self.outline) if self.flow >= least else -1.0
+    def choose(self) -> None:
+        """Find what its tree is worth, and the region of its chain that is worth more than what is best above it."""
+        self.within = sum(branch.within for branch in self.branches)
+        # Nothing is more solid than 1: outlines are looked at only as far down as the flow may still be enough.
+        for region in sorted(self.chain, key=lambda region: -region.flow):
+            if region.flow < self.within:
+                break
+            worth = region.flow * solidity_of_outline(region.outline)
+            lower = self.chosen is None or region.level < self.chosen.level
+            if worth > self.within or (worth == self.within and lower):
+                self.within, self.chosen = worth, region
 
 
 @dataclass(frozen=True, eq=False)
@@ -219,17 +232,22 @@ def _chosen(regions: list[_Region]) -> list[_Region]:
         region.summit = max((child.summit for child in within), default=region.level)
         if len(within) > 1:
             within = [child for child in within if child.summit >= DEPTH * region.level]
-        apart = sum(child.within for child in within)
-        worth = region.is_worth(apart)
-        region.branches = None if worth >= apart else within
-        region.within = max(worth, apart)
+        if len(within) == 1:
+            region.chain, region.branches = within[0].chain, within[0].branches
+        else:
+            region.branches = within
+            for branch in within:
+                branch.choose()
+        region.chain.append(region)
         if region.parent is not None:
             inner[id(region.parent)].append(region)
     chosen, open_ = [], [region for region in regions if region.parent is None]
+    for root in open_:
+        root.choose()
     while open_:
         region = open_.pop()
-        if region.branches is not None:
+        if region.chosen is None:
             open_ += region.branches
         elif region.within > 0:
-            chosen.append(region)
+            chosen.append(region.chosen)
     return chosen

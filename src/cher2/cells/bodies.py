@@ -58,13 +58,13 @@ class Stain:
 
 def prepare_stain(signal: NDArray[np.float32], noise: float, pixel_size_um: float) -> Stain:
     """Smooth a channel (Y, X; background subtracted) and find from where on it is more than noise."""
-    smooth, smooth_noise, half_height = smoothed(signal, noise, pixel_size_um)
-    smooth = on_level_ground(smooth, smooth_noise, pixel_size_um)
+    stain = smoothed(signal, noise, pixel_size_um)
+    smooth = on_level_ground(stain)
     # Specks all over a frame are its noise as much as the camera's.
     sparse = np.ascontiguousarray(smooth[::8, ::2])
     clutter = 1.4826 * quantile(np.abs(sparse - np.float32(quantile(sparse, 0.5))), 0.5)
-    lowest = ABOVE_NOISE * max(smooth_noise, clutter)
-    return Stain(smooth, max(lowest, EDGE_FRACTION * half_height))
+    lowest = ABOVE_NOISE * max(stain.noise, clutter)
+    return Stain(smooth, max(lowest, EDGE_FRACTION * stain.half_height))
 
 
 def where_present(stain: Stain, pixel_size_um: float) -> Mask:

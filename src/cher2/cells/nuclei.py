@@ -105,11 +105,11 @@ def find_nuclei(
     """
     if pixel_size_um > COARSE_UM:
         return _found_finer(signal, noise, pixel_size_um, leukocytes)
-    smooth, smooth_noise, half_height = smoothed(signal, noise, pixel_size_um)
+    dapi = smoothed(signal, noise, pixel_size_um)
     stain = NuclearStain(
-        smooth=smooth,
-        curvature=cv2.Laplacian(smooth, cv2.CV_32F, ksize=3),
-        lowest=max(ABOVE_NOISE * smooth_noise, EDGE_FRACTION * half_height),
+        smooth=dapi.plane,
+        curvature=cv2.Laplacian(dapi.plane, cv2.CV_32F, ksize=3),
+        lowest=max(ABOVE_NOISE * dapi.noise, EDGE_FRACTION * dapi.half_height),
         min_area=np.pi * (MIN_DIAMETER_UM / 2 / pixel_size_um) ** 2,
         pixel_size_um=pixel_size_um,
         leukocytes=leukocytes,
@@ -119,7 +119,7 @@ def find_nuclei(
     nuclei: list[Part] = []
     for nucleus, convex in found:
         nuclei += [nucleus] if convex else _divided(nucleus, typical, stain)
-    return _sharp(_painted(nuclei, stain), smooth)
+    return _sharp(_painted(nuclei, stain), dapi.plane)
 
 
 def _found_finer(signal: Signal, noise: float, pixel_size_um: float, leukocytes: Mask | None) -> Labels:

@@ -41,4 +41,17 @@ def test_the_mean_around_a_point_is_that_of_its_block(labels):
 
 def test_objects_that_meet_are_set_apart_and_others_stay():
     labels = np.array([[1, 1, 2, 2], [1, 1, 2, 2], [0, 0, 0, 0], [3, 3, 3, 0]], np.int32)
-    assert set_apart(labels).tolist() == [[1, 0, 1, 1], [0, 0, 0, 0], [0, 0, 0, 0], [1, 1, 0, 0]]
+    assert set_apart(labels, np.flatnonzero(labels)).tolist() == [
+        [1, 0, 1, 1],
+        [0, 0, 0, 0],
+        [0, 0, 0, 0],
+        [1, 1, 0, 0],
+    ]
+
+
+def test_objects_at_the_last_row_and_column_are_set_apart_as_elsewhere():
+    drawn = np.random.default_rng(5).integers(0, 3, (7, 9)).astype(np.int32)
+    expected = drawn > 0
+    expected[:, :-1] &= drawn[:, :-1] == drawn[:, 1:]
+    expected[:-1] &= drawn[:-1] == drawn[1:]
+    np.testing.assert_array_equal(set_apart(drawn, np.flatnonzero(drawn)), expected)

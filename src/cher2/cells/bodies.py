@@ -133,7 +133,7 @@ def find_bodies(nuclei: Labels, ck: Stain, cd45: Stain, leukocytes: Mask, pixel_
         overlaid.ravel()[pixels] = bodies.ravel()[pixels] > 0
         bodies.ravel()[pixels[free]] = found[free]
     overlaid &= ~is_nucleus
-    labels = _add_without_nucleus(_joined_to_nucleus(bodies, is_nucleus), count, ck, pixel_size_um)
+    labels = _add_without_nucleus(_joined_to_nucleus(bodies, is_nucleus, inside), count, ck, pixel_size_um)
     return Bodies(labels, overlaid)
 
 
@@ -162,20 +162,22 @@ def _mean_by_label(values: NDArray[np.float32] | Mask, labels: Labels, count: in
     return sums / np.maximum(np.bincount(labels, minlength=count + 1), 1)
 
 
-def _joined_to_nucleus(bodies: Labels, is_nucleus: Mask) -> Labels:
+def _joined_to_nucleus(bodies: Labels, is_nucleus: Mask, inside: NDArray[np.intp]) -> Labels:
     """Drop the pieces of bodies that do not hang together with their nucleus; fill what they enclose."""
+    pixels = np.flatnonzero(bodies)
     # A gap where two bodies meet keeps the pieces of one body from joining through the other.
-    apart = set_apart(bodies)
+    apart = set_apart(bodies, pixels)
     # The nuclei themselves, gaps or not, stay whole and in the middle of what is kept.
     nucleus = is_nucleus.view(np.uint8)
     opened = cv2.morphologyEx(apart, cv2.MORPH_OPEN, cv2.getStructuringElement(cv2.MORPH_CROSS, (3, 3))) | nucleus
     count, pieces = cv2.connectedComponents(opened, connectivity=4)
-    held = np.flatnonzero(opened.view(np.bool_))
     holds_nucleus = np.zeros(count, np.uint8)
-    holds_nucleus[pieces[is_nucleus]] = 1
+    holds_nucleus[pieces.ravel()[inside]] = 1
+    holds_nucleus[0] = 0
     kept = np.zeros_like(opened)
-    kept.ravel()[held] = holds_nucleus[pieces.ravel()[held]]
-    bodies[cv2.dilate(kept, _SQUARE) == 0] = 0
+    kept.ravel()[pixels] = holds_nucleus[pieces.ravel()[pixels]]
+    dropped = cv2.dilate(kept, _SQUARE).ravel()[pixels] == 0
+    bodies.ravel()[pixels[dropped]] = 0
     return _without_holes(bodies)
 
 

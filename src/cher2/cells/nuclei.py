@@ -248,10 +248,11 @@ def _basins(mosaic: Mosaic, one_peaked: Mask, beside: NuclearStain, least: float
 
 def _by_leukocytes(region: Part, stain: NuclearStain) -> list[Part]:
     """Divide a region into what lies within leukocytes and what does not."""
-    if stain.leukocytes is None or solidity(region.mask) >= CONVEX:
+    if stain.leukocytes is None:
         return [region]
     within = region.mask & region.of(stain.leukocytes)
-    if not within.any() or np.array_equal(within, region.mask):
+    # The outline, which costs more, is looked at last.
+    if not within.any() or np.array_equal(within, region.mask) or solidity(region.mask) >= CONVEX:
         return [region]
     sides = (within, region.mask & ~within)
     apart = [pieces(Part(region.top, region.left, side), stain.min_area / 2) for side in sides]

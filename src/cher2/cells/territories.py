@@ -79,9 +79,23 @@ def find_territories(labels: NDArray[np.int32], pixel_size_um: float) -> Territo
     return Territories(owner[source], distance, step, labels.shape[1])
 
 
-def set_apart(labels: NDArray[np.int32]) -> NDArray[np.uint8]:
-    """Return where the objects of a label image (Y, X) are, 0 or 1, without the line along which two of them meet."""
-    apart = (labels > 0).view(np.uint8)
-    for here, there in ((np.s_[:, :-1], np.s_[:, 1:]), (np.s_[:-1, :], np.s_[1:, :])):
-        np.bitwise_and(apart[here], (labels[here] == labels[there]).view(np.uint8), out=apart[here])
+def set_apart(labels: NDArray[np.int32], pixels: NDArray[np.intp]) -> NDArray[np.uint8]:
+    """Return where objects are, 0 or 1, without the lines along which they end to the right and below.
+
+    Parameters
+    ----------
+    labels : ndarray of int32, shape (Y, X)
+        0 is no object.
+    pixels : ndarray of int, shape (p,)
+        Flat indices of all pixels of objects.
+    """
+    apart = np.zeros(labels.shape, np.uint8)
+    flat, last = labels.ravel(), labels.size - 1
+    own = flat[pixels]
+    goes_on = [own == flat[np.minimum(pixels + step, last)] for step in (1, labels.shape[1])]
+    apart.ravel()[pixels] = goes_on[0] & goes_on[1]
+    # The last column and row have nothing to the right or below.
+    apart[:-1, -1] = (labels[:-1, -1] > 0) & (labels[:-1, -1] == labels[1:, -1])
+    apart[-1, :-1] = (labels[-1, :-1] > 0) & (labels[-1, :-1] == labels[-1, 1:])
+    apart[-1, -1] = labels[-1, -1] > 0
     return apart

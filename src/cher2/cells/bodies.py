@@ -164,7 +164,7 @@ def _mean_by_label(values: NDArray[np.float32] | Mask, labels: Labels, count: in
 
 def _joined_to_nucleus(bodies: Labels, is_nucleus: Mask, inside: NDArray[np.intp]) -> Labels:
     """Drop the pieces of bodies that do not hang together with their nucleus; fill what they enclose."""
-    pixels = np.flatnonzero(bodies)
+    pixels = np.flatnonzero(bodies > 0)
     # A gap where two bodies meet keeps the pieces of one body from joining through the other.
     apart = set_apart(bodies, pixels)
     # The nuclei themselves, gaps or not, stay whole and in the middle of what is kept.

@@ -92,7 +92,7 @@ def side_by_side(parts: Sequence[Part], columns: int) -> Mosaic:
         np.multiply(part.mask, np.int32(number), out=labels[top : top + rows, left : left + width])
     shift = np.zeros((len(parts) + 1, 2), np.intp)
     shift[1:] = np.array([(part.top, part.left) for part in parts], np.intp).reshape(-1, 2) - places
-    pixels = np.flatnonzero(labels)
+    pixels = np.flatnonzero(labels > 0)
     owner = labels.ravel()[pixels]
     # One step from a row to the next is `columns` pixels in the frame.
     source = pixels + pixels // shape[1] * (columns - shape[1]) + (shift[:, 0] * columns + shift[:, 1])[owner]

@@ -130,7 +130,7 @@ def outlined(
     ndarray of int32, shape (Y, X)
         The largest piece within each outline, labelled as its basin; nothing in a basin without an edge.
     """
-    pixels = np.flatnonzero(basins)
+    pixels = np.flatnonzero(basins > 0)
     owner = basins.ravel()[pixels]
     values = smooth.ravel()[pixels]
     levels = _steepest(values, curvature.ravel()[pixels], owner, seed_areas)

@@ -169,10 +169,18 @@ def _nuclei_of_regions(stain: NuclearStain) -> list[Found]:
 
 def _parts_of(regions: Regions, chosen: list[int]) -> Iterator[tuple[int, Part]]:
     """Yield some regions of a frame, each in its own window."""
-    boxes = find_objects(regions.labels)
-    for region in chosen:
-        rows, columns = boxes[region - 1]
-        yield region, Part(rows.start, columns.start, regions.labels[rows, columns] == region)
+    is_chosen = np.zeros(len(regions.sizes), np.bool_)
+    is_chosen[chosen] = True
+    mine = is_chosen[regions.owner]
+    # Region by region: whole numbers sort fastest, the region in front.
+    keys = (regions.owner[mine].astype(np.int64) << 32) | regions.pixels[mine]
+    keys.sort()
+    rows, columns = np.divmod(keys.astype(np.int32), np.int32(regions.labels.shape[1]))
+    first = np.cumsum(regions.sizes[chosen]) - regions.sizes[chosen]
+    edges = [edge.reduceat(at, first).tolist() for at in (rows, columns) for edge in (np.minimum, np.maximum)]
+    for region, top, bottom, left, right in zip(chosen, *edges, strict=True):
+        window = regions.labels[top : bottom + 1, left : right + 1]
+        yield region, Part(top, left, window == region)
 
 
 def _nuclei_of_sides(sides: list[Part], one_peaked: Mask, stain: NuclearStain) -> list[list[Found]]:
@@ -228,7 +236,7 @@ def _basins(mosaic: Mosaic, one_peaked: Mask, beside: NuclearStain, least: float
     """Divide parts among their seeds: a plane of the mosaic, labelled 1 to n, and the area of each seed."""
     several = np.concatenate([[False], ~one_peaked])
     seeds = find_seeds(several[mosaic.labels], beside.smooth, beside.curvature, beside.lowest, least)
-    inside = np.flatnonzero(seeds)
+    inside = np.flatnonzero(seeds > 0)
     areas = np.bincount(seeds.ravel()[inside], minlength=1)[1:]
     owner = np.zeros(len(areas) + 1, np.intp)
     owner[seeds.ravel()[inside]] = mosaic.labels.ravel()[inside]

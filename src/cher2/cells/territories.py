@@ -76,7 +76,7 @@ def find_territories(labels: NDArray[np.int32], pixel_size_um: float) -> Territo
     inside = outside == 0
     owner[source[inside]] = sparse[inside]
     distance *= np.float32(step * pixel_size_um)
-    return Territories(owner[source], distance, step, labels.shape[1])
+    return Territories(np.take(owner, source), distance, step, labels.shape[1])
 
 
 def set_apart(labels: NDArray[np.int32], pixels: NDArray[np.intp]) -> NDArray[np.uint8]:

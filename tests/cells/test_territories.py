@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.ndimage import distance_transform_edt
 
-from cher2.cells.territories import find_territories, set_apart
+from cher2.cells.territories import GRID_UM, find_territories, set_apart
 
 
 @pytest.fixture
@@ -20,7 +20,7 @@ def labels():
 def test_owners_and_distances_are_those_of_every_pixel_within_a_step(labels, pixel_size_um):
     away, (rows, columns) = distance_transform_edt(labels == 0, return_indices=True)
     owner, distance_um = find_territories(labels, pixel_size_um).at(np.arange(labels.size))
-    step = round(1.28 / pixel_size_um)
+    step = round(GRID_UM / pixel_size_um)
     assert np.abs(distance_um / pixel_size_um - away.ravel()).max() <= 2 * step
     nearest = labels[rows, columns].ravel()
     # Only along the line between two territories may the grid's owner differ.
@@ -36,7 +36,7 @@ def test_nobody_owns_an_empty_frame():
 def test_the_mean_around_a_point_is_that_of_its_block(labels):
     plane = np.random.default_rng(1).normal(size=labels.shape).astype(np.float32)
     means = find_territories(labels, 0.64).means(plane)
-    assert means[3, 5] == pytest.approx(plane[6:8, 10:12].mean(), rel=1e-5)
+    assert means[3, 5] == pytest.approx(plane[9:12, 15:18].mean(), rel=1e-5)
 
 
 def test_objects_that_meet_are_set_apart_and_others_stay():

@@ -45,12 +45,15 @@ class Territories:
         point += np.minimum(columns // self.step, last_column)
         return self.owner.ravel()[point], self.distance_um.ravel()[point]
 
-    def means(self, plane: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Return the mean of a plane of the frame (Y, X) around each point of the grid."""
-        rows, columns = self.owner.shape
-        whole = plane[: rows * self.step, : columns * self.step]
-        means: NDArray[np.float32] = cv2.resize(whole, (columns, rows), interpolation=cv2.INTER_AREA)
-        return means
+    def means(self, plane: NDArray[np.float32], points: NDArray[np.intp]) -> NDArray[np.float32]:
+        """Return the mean of a plane of the frame (Y, X) around some points of the grid (flat indices)."""
+        rows, columns = np.divmod(points, self.owner.shape[1])
+        first, flat = (rows * self.columns + columns) * self.step, plane.ravel()
+        total = np.zeros(len(points), np.float32)
+        for row in range(self.step):
+            for column in range(self.step):
+                total += flat[first + (row * self.columns + column)]
+        return total / np.float32(self.step**2)
 
 
 def find_territories(labels: NDArray[np.int32], pixel_size_um: float) -> Territories:
@@ -76,7 +79,8 @@ def find_territories(labels: NDArray[np.int32], pixel_size_um: float) -> Territo
     inside = outside == 0
     owner[source[inside]] = sparse[inside]
     distance *= np.float32(step * pixel_size_um)
-    return Territories(np.take(owner, source), distance, step, labels.shape[1])
+    nearest = owner[source]
+    return Territories(nearest, distance, step, labels.shape[1])
 
 
 def set_apart(labels: NDArray[np.int32], pixels: NDArray[np.intp]) -> NDArray[np.uint8]:

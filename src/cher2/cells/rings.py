@@ -51,7 +51,7 @@ def local_background(
 ) -> LocalBackground:
     """Read the local background of every object of a frame.
 
-    The rings are read on a grid of about two micrometres, whose points hold the mean of the pixels around them: a
+    The rings are read on a grid of about a micrometre, whose points hold the mean of the pixels around them: a
     median over them is as precise as one over all pixels.
 
     Parameters

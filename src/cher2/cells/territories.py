@@ -1,6 +1,6 @@
 """Which labelled object of a frame is nearest to a pixel, and how far away it is.
 
-Territories are found on a grid of about two micrometres, not at every pixel: the line between two cells lies where
+Territories are found on a grid of about a micrometre, not at every pixel: the line between two cells lies where
 both are equally far, and it is not known better than that.
 """
 
@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-GRID_UM = 1.92
+GRID_UM = 1.28
 """Spacing of the grid."""
 
 

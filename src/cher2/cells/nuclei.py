@@ -3,8 +3,8 @@
 No one threshold fits a frame, so each region above the noise is looked at by itself. A region that is one convex
 piece at every height is a nucleus. In any other, the nested regions above rising thresholds are compared
 (:mod:`~cher2.cells.nested`), and each nucleus has its outline where its own edge is steepest. What is then still
-several nuclei side by side, without a dark line between them, is divided at its necks, where that makes pieces of
-about the size of the frame's other nuclei. What has no edge as the others have is haze.
+several nuclei side by side, without a dark line between them, is divided at its necks
+(:mod:`~cher2.cells.necks`). What has no edge as the others have is haze.
 """
 
 from __future__ import annotations
@@ -14,31 +14,15 @@ from collections.abc import Iterator
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import find_objects
 from skimage.segmentation import watershed
 
-from cher2.cells.grouped import quantile
 from cher2.cells.mosaic import Mosaic, side_by_side
+from cher2.cells.necks import divided_at_necks, typical_size
 from cher2.cells.nested import DEPTH, find_seeds, outlined
-from cher2.cells.parts import (
-    Labels,
-    Mask,
-    Part,
-    Rise,
-    Signal,
-    contact,
-    disc,
-    distance_to_edge,
-    fall_apart,
-    filled,
-    pieces,
-    solidity,
-    union,
-    width,
-)
+from cher2.cells.parts import Labels, Mask, Part, Signal, disc, filled, pieces, solidity
 from cher2.cells.peaks import rise_to_one_peak
 from cher2.cells.single_nuclei import CONVEX, NuclearStain, Regions, find_regions, find_single_nuclei, regions_of
-from cher2.cells.smoothing import ABOVE_NOISE, SMOOTHING_UM, smoothed
+from cher2.cells.smoothing import ABOVE_NOISE, smoothed
 
 MIN_DIAMETER_UM = 3.5
 """At half height; what is smaller is a speck or a fragment."""
@@ -57,21 +41,6 @@ COARSE_UM = 0.9
 
 EDGE_FRACTION = 0.25
 """Part of the frame's typical half-height that still counts: dim nuclei beside bright ones."""
-
-NECK_STEP, NECK_DEPTH = 1.02, 1.03
-"""Ratio of one distance to the edge to the one before, and of a part's distance to that of its neck."""
-
-SMALLEST_PEAK = 0.3
-"""A part's distance to its edge, against the largest of its region, from which it is looked for."""
-
-MORE_CONVEX = 0.04
-"""Two pieces are more solid than their union by this, or they are one nucleus."""
-
-PIECE_AREA, PIECE_WIDTH = 0.6, 0.75
-"""Least area and width of a piece, over those of the frame's typical nucleus: lobes and bits of fibres are less."""
-
-TYPICAL_UM, ENOUGH = 8.0, 3
-"""Diameter of a typical nucleus where a frame has fewer convex ones than this: a leukocyte's."""
 
 SHARP = 0.4
 """Least gradient at a free rim per brightness, over the frame's median: haze and nuclei far from focus have less."""
@@ -115,10 +84,10 @@ def find_nuclei(
         leukocytes=leukocytes,
     )
     found = _nuclei_of_regions(stain)
-    typical = _typical_size([nucleus for nucleus, convex in found if convex], stain)
+    typical = typical_size([nucleus for nucleus, convex in found if convex], stain)
     nuclei: list[Part] = []
     for nucleus, convex in found:
-        nuclei += [nucleus] if convex else _divided(nucleus, typical, stain)
+        nuclei += [nucleus] if convex else divided_at_necks(nucleus, typical, stain)
     return _sharp(_painted(nuclei, stain), dapi.plane)
 
 
@@ -266,52 +235,6 @@ def _by_leukocytes(region: Part, stain: NuclearStain) -> list[Part]:
     sides = (within, region.mask & ~within)
     apart = [pieces(Part(region.top, region.left, side), stain.min_area / 2) for side in sides]
     return [piece for side in apart for piece in side] or [region]
-
-
-def _typical_size(convex: list[Part], stain: NuclearStain) -> tuple[float, float]:
-    """Return the median area and width, in pixels, of the convex nuclei: those of the frame, not of a magnification."""
-    if len(convex) < ENOUGH:
-        diameter = TYPICAL_UM / stain.pixel_size_um
-        return np.pi / 4 * diameter**2, diameter
-    mosaic = side_by_side(convex, stain.smooth.shape[1])
-    away = distance_to_edge(mosaic.labels > 0)
-    widths = [2 * float(away[box].max()) for box in find_objects(mosaic.labels)]
-    return float(np.median(np.bincount(mosaic.owner)[1:])), float(np.median(widths))
-
-
-def _divided(part: Part, typical: tuple[float, float], stain: NuclearStain) -> list[Part]:
-    """Divide a part at its necks, where pieces come out that are large and more convex than they are together."""
-    if np.count_nonzero(part.mask) < 2 * PIECE_AREA * typical[0]:
-        return [filled(part, np.inf)]
-    values = part.of(stain.smooth)
-    # Weighed by brightness: between three nuclei the distance to the edge has its peak in the gap.
-    dimmed = np.minimum(values / np.float32(quantile(values[part.mask], 0.75)), np.float32(1))
-    sigma = max(0.7, SMOOTHING_UM / stain.pixel_size_um)
-    relief = cv2.GaussianBlur(distance_to_edge(part.mask) * dimmed, (0, 0), sigma)
-    lowest = max(1.0, SMALLEST_PEAK * float(relief.max()))
-    parts = fall_apart(part, relief, lowest, Rise(NECK_STEP, NECK_DEPTH, 1.0))
-    while len(parts) > 1:
-        gains = {
-            (i, j): _gain(parts[i], parts[j], typical)
-            for j in range(len(parts))
-            for i in range(j)
-            if contact(parts[i], parts[j]) > 0
-        }
-        if not gains or min(gains.values()) >= MORE_CONVEX:
-            break
-        i, j = min(gains, key=lambda pair: gains[pair])
-        parts = [*parts[:i], *parts[i + 1 : j], *parts[j + 1 :], union(parts[i], parts[j])]
-    return [filled(piece, np.inf) for piece in parts]
-
-
-def _gain(one: Part, other: Part, typical: tuple[float, float]) -> float:
-    """Return by how much two pieces are more solid than their union; far below 0 where one is too small."""
-    areas = [np.count_nonzero(part.mask) for part in (one, other)]
-    narrower = min(width(part.mask) for part in (one, other))
-    if min(areas) < PIECE_AREA * typical[0] or narrower < PIECE_WIDTH * typical[1]:
-        return min(areas) / typical[0] - 100.0
-    apart = float(np.average([solidity(part.mask) for part in (one, other)], weights=areas))
-    return apart - solidity(union(one, other).mask)
 
 
 def _painted(nuclei: list[Part], stain: NuclearStain) -> NDArray[np.int32]:

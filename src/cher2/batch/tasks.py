@@ -17,7 +17,7 @@ import pandas as pd
 
 from cher2.cells.duplicates import how_sought
 from cher2.cells.frames import FrameFacts
-from cher2.cells.score import ALGORITHM, MEASURING_SECTIONS, grade_sample, measure_image
+from cher2.cells.score import ALGORITHM, MEASURING_SECTIONS, count_ctcs, grade_sample, measure_image
 from cher2.cells.segmenters.registry import segmenter_versions
 from cher2.errors import Cher2Error, ImageError, StudyError
 from cher2.images.files import ImageFile
@@ -123,8 +123,7 @@ def _measure_frame(image: Image, study: Study, protocol: Protocol, source: dict[
         "most_counts": _most_counts(image),
     }
     study.write_measured(image.name, measured.labels, measured.objects, score)
-    objects = grade_sample(measured.objects, protocol, (measured.frame,)).objects
-    return int((objects["kind"] == "ctc").sum())
+    return count_ctcs(measured.objects, protocol, measured.frame)
 
 
 def _most_counts(image: Image) -> int | None:

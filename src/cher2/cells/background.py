@@ -61,10 +61,11 @@ class Background:
         full: NDArray[np.float32] = cv2.resize(self.level, self.shape[::-1], interpolation=cv2.INTER_LINEAR)
         return full
 
-    def taken_from(self, plane: NDArray[Any]) -> NDArray[np.float32]:
-        """Return a plane of the frame (Y, X) without its background."""
+    def taken_from(self, plane: NDArray[Any], out: NDArray[np.float32] | None = None) -> NDArray[np.float32]:
+        """Return a plane of the frame (Y, X) without its background, in `out` where it is given."""
         # In place: a plane of a frame is megabytes, and new memory costs more than the arithmetic.
-        signal = self.plane
+        signal = np.empty(self.shape, np.float32) if out is None else out
+        cv2.resize(self.level, self.shape[::-1], dst=signal, interpolation=cv2.INTER_LINEAR)
         cv2.subtract(plane, signal, dst=signal, dtype=cv2.CV_32F)
         return signal
 
@@ -102,7 +103,12 @@ def estimate_background(plane: NDArray[Any], pixel_size_um: float) -> Background
     return Background(level, noise, (rows, columns))
 
 
-def wider_than(width_um: float, smooth: NDArray[np.float32], noise: float, pixel_size_um: float) -> NDArray[np.float32]:
+def on_grid(smooth: NDArray[np.float32], pixel_size_um: float) -> NDArray[np.float32]:
+    """Return the means of a plane (Y, X) over blocks of about 5 um."""
+    return _block_means(smooth, max(1, min(round(GRID_UM / pixel_size_um), *smooth.shape)))
+
+
+def wider_than(width_um: float, grid: NDArray[np.float32], noise: float) -> NDArray[np.float32]:
     """Return what lies under the cells and is not in the background: steps, plateaus, tissue, artefacts.
 
     It is for finding cells, not for measuring them: in a crowd without gaps it rises into the cells.
@@ -111,20 +117,16 @@ def wider_than(width_um: float, smooth: NDArray[np.float32], noise: float, pixel
     ----------
     width_um : float
         Wider than anything that is to be found.
-    smooth : ndarray of float32, shape (Y, X)
-        A channel without its background, smoothed.
+    grid : ndarray of float32, shape (about Y / 5 um, X / 5 um)
+        A channel without its background, smoothed, as :func:`on_grid` gives it.
     noise : float
-        Standard deviation of a pixel of it.
-    pixel_size_um : float
-        Side of a pixel in micrometres.
+        Standard deviation of a pixel of the channel.
 
     Returns
     -------
-    ndarray of float32, shape (about Y / 5 um, X / 5 um)
+    ndarray of float32, same shape
         The morphological opening by a square of that width; 0 where that is no more than noise.
     """
-    rows, columns = smooth.shape
-    grid = _block_means(smooth, max(1, min(round(GRID_UM / pixel_size_um), rows, columns)))
     side = round(width_um / GRID_UM) + 1
     if min(grid.shape) < side:
         return np.zeros_like(grid)
@@ -161,9 +163,12 @@ def _block_means(plane: NDArray[Any], side: int) -> NDArray[np.float32]:
     """Average a plane over whole blocks; a rest at the right and the bottom that fills no block is left out."""
     rows, columns = plane.shape[0] // side, plane.shape[1] // side
     # As float: OpenCV would round the means of whole numbers.
-    whole = plane[: rows * side, : columns * side].astype(np.float32, copy=False)
-    # A whole factor takes OpenCV's fast way, several times as fast as any other.
-    means: NDArray[np.float32] = cv2.resize(whole, (columns, rows), interpolation=cv2.INTER_AREA)
+    means: NDArray[np.float32] = plane[: rows * side, : columns * side].astype(np.float32, copy=False)
+    # OpenCV halves four times as fast as it takes any other factor, and other whole factors faster than the rest.
+    while side > 1:
+        factor = 2 if side % 2 == 0 else side
+        side //= factor
+        means = cv2.resize(means, (columns * side, rows * side), interpolation=cv2.INTER_AREA)
     return means
 
 

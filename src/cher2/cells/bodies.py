@@ -50,30 +50,33 @@ class Stain:
         The channel, background subtracted, blurred as by the microscope.
     present : float
         The intensity from which the stain is there.
+    pixels : ndarray of int, shape (p,)
+        Flat indices of the pixels where it is: few of the frame's.
     """
 
     smooth: NDArray[np.float32]
     present: float
+    pixels: NDArray[np.intp]
 
 
 def prepare_stain(signal: NDArray[np.float32], noise: float, pixel_size_um: float) -> Stain:
     """Smooth a channel (Y, X; background subtracted) and find from where on it is more than noise."""
-    smooth, smooth_noise, half_height = smoothed(signal, noise, pixel_size_um)
-    smooth = on_level_ground(smooth, smooth_noise, pixel_size_um)
+    stain = smoothed(signal, noise, pixel_size_um)
+    smooth = on_level_ground(stain)
     # Specks all over a frame are its noise as much as the camera's.
     sparse = np.ascontiguousarray(smooth[::8, ::2])
     clutter = 1.4826 * quantile(np.abs(sparse - np.float32(quantile(sparse, 0.5))), 0.5)
-    lowest = ABOVE_NOISE * max(smooth_noise, clutter)
-    return Stain(smooth, max(lowest, EDGE_FRACTION * half_height))
+    lowest = ABOVE_NOISE * max(stain.noise, clutter)
+    present = max(lowest, EDGE_FRACTION * stain.half_height)
+    return Stain(smooth, present, np.flatnonzero(smooth > present))
 
 
 def where_present(stain: Stain, pixel_size_um: float) -> Mask:
     """Return where (Y, X) a stain is there: not in the blurred edge of what is brighter nearby, gaps closed."""
     side = 2 * round(REACH_UM / 2 / pixel_size_um) + 1
-    edge = cv2.dilate(stain.smooth, np.ones((side, side), np.uint8))
-    np.multiply(edge, np.float32(LOCAL_EDGE), out=edge)
-    np.maximum(edge, np.float32(stain.present), out=edge)
-    present = (stain.smooth > edge).view(np.uint8)
+    brightest = cv2.dilate(stain.smooth, np.ones((side, side), np.uint8)).ravel()[stain.pixels]
+    present = np.zeros(stain.smooth.shape, np.uint8)
+    present.ravel()[stain.pixels] = stain.smooth.ravel()[stain.pixels] > np.float32(LOCAL_EDGE) * brightest
     closed = cv2.morphologyEx(present, cv2.MORPH_CLOSE, disc(round(CLOSING_UM / 2 / pixel_size_um)))
     mask: Mask = closed.view(np.bool_)
     return mask
@@ -133,7 +136,7 @@ def find_bodies(nuclei: Labels, ck: Stain, cd45: Stain, leukocytes: Mask, pixel_
         overlaid.ravel()[pixels] = bodies.ravel()[pixels] > 0
         bodies.ravel()[pixels[free]] = found[free]
     overlaid &= ~is_nucleus
-    labels = _add_without_nucleus(_joined_to_nucleus(bodies, is_nucleus), count, ck, pixel_size_um)
+    labels = _add_without_nucleus(_joined_to_nucleus(bodies, is_nucleus, inside), count, ck, pixel_size_um)
     return Bodies(labels, overlaid)
 
 
@@ -142,10 +145,9 @@ def _reach(nuclei: Labels, count: int, stain: Stain, pixel_size_um: float) -> tu
     territories = find_territories(nuclei, pixel_size_um)
     level = _levels(nuclei, count, stain, territories, pixel_size_um)
     edge = np.where(level > stain.present, np.maximum(EDGE_HEIGHT * level, stain.present), np.inf).astype(np.float32)
-    pixels = np.flatnonzero(stain.smooth > stain.present)
-    owners, away_um = territories.at(pixels)
-    reached = (owners > 0) & (away_um <= REACH_UM) & (stain.smooth.ravel()[pixels] > edge[owners])
-    return pixels[reached], owners[reached]
+    owners, away_um = territories.at(stain.pixels)
+    reached = (owners > 0) & (away_um <= REACH_UM) & (stain.smooth.ravel()[stain.pixels] > edge[owners])
+    return stain.pixels[reached], owners[reached]
 
 
 def _levels(
@@ -162,20 +164,22 @@ def _mean_by_label(values: NDArray[np.float32] | Mask, labels: Labels, count: in
     return sums / np.maximum(np.bincount(labels, minlength=count + 1), 1)
 
 
-def _joined_to_nucleus(bodies: Labels, is_nucleus: Mask) -> Labels:
+def _joined_to_nucleus(bodies: Labels, is_nucleus: Mask, inside: NDArray[np.intp]) -> Labels:
     """Drop the pieces of bodies that do not hang together with their nucleus; fill what they enclose."""
+    pixels = np.flatnonzero(bodies > 0)
     # A gap where two bodies meet keeps the pieces of one body from joining through the other.
-    apart = set_apart(bodies)
+    apart = set_apart(bodies, pixels)
     # The nuclei themselves, gaps or not, stay whole and in the middle of what is kept.
     nucleus = is_nucleus.view(np.uint8)
     opened = cv2.morphologyEx(apart, cv2.MORPH_OPEN, cv2.getStructuringElement(cv2.MORPH_CROSS, (3, 3))) | nucleus
     count, pieces = cv2.connectedComponents(opened, connectivity=4)
-    held = np.flatnonzero(opened.view(np.bool_))
     holds_nucleus = np.zeros(count, np.uint8)
-    holds_nucleus[pieces[is_nucleus]] = 1
+    holds_nucleus[pieces.ravel()[inside]] = 1
+    holds_nucleus[0] = 0
     kept = np.zeros_like(opened)
-    kept.ravel()[held] = holds_nucleus[pieces.ravel()[held]]
-    bodies[cv2.dilate(kept, _SQUARE) == 0] = 0
+    kept.ravel()[pixels] = holds_nucleus[pieces.ravel()[pixels]]
+    dropped = cv2.dilate(kept, _SQUARE).ravel()[pixels] == 0
+    bodies.ravel()[pixels[dropped]] = 0
     return _without_holes(bodies)
 
 
@@ -197,7 +201,8 @@ def _without_holes(bodies: Labels) -> Labels:
 def _add_without_nucleus(bodies: Labels, count: int, ck: Stain, pixel_size_um: float) -> Labels:
     """Add what is cytokeratin-positive, as large as a small cell, and clear of every body."""
     taken = cv2.dilate((bodies > 0).view(np.uint8), disc(round(COLLAR_UM / pixel_size_um)))
-    free = ((ck.smooth > ck.present) & (taken == 0)).view(np.uint8)
+    free = np.zeros(bodies.shape, np.uint8)
+    free.ravel()[ck.pixels] = taken.ravel()[ck.pixels] == 0
     # Nothing narrower than a small cell is left: specks, chains of specks, fibres.
     free = cv2.morphologyEx(free, cv2.MORPH_OPEN, disc(round((MIN_BARE_DIAMETER_UM / pixel_size_um - 1) / 2)))
     pixels = np.flatnonzero(free.view(np.bool_))

@@ -39,12 +39,17 @@ def sorted_within(values: NDArray[np.float32], owner: NDArray[np.intp] | NDArray
     """
     bits = np.ascontiguousarray(values, np.float32).view(np.uint32)
     # Floats order as their bits do, once the negative ones are turned around.
-    turned = np.where(bits & _SIGN, ~bits, bits | _SIGN)
+    turned = bits ^ (_where_negative(bits) | _SIGN)
     keys = (owner.astype(np.uint64) << np.uint64(32)) | turned
     keys.sort()
     low = keys.astype(np.uint32)
-    back: NDArray[np.float32] = np.where(low & _SIGN, low & ~_SIGN, ~low).view(np.float32)
+    back: NDArray[np.float32] = (low ^ (~_where_negative(low) | _SIGN)).view(np.float32)
     return back
+
+
+def _where_negative(bits: NDArray[np.uint32]) -> NDArray[np.uint32]:
+    """Return all bits set where the first is, else none."""
+    return (bits.view(np.int32) >> 31).view(np.uint32)
 
 
 def quantile_within(

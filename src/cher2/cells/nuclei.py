@@ -3,8 +3,8 @@
 No one threshold fits a frame, so each region above the noise is looked at by itself. A region that is one convex
 piece at every height is a nucleus. In any other, the nested regions above rising thresholds are compared
 (:mod:`~cher2.cells.nested`), and each nucleus has its outline where its own edge is steepest. What is then still
-several nuclei side by side, without a dark line between them, is divided at its necks, where that makes pieces of
-about the size of the frame's other nuclei. What has no edge as the others have is haze.
+several nuclei side by side, without a dark line between them, is divided at its necks
+(:mod:`~cher2.cells.necks`). What has no edge as the others have is haze.
 """
 
 from __future__ import annotations
@@ -14,30 +14,15 @@ from collections.abc import Iterator
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import find_objects
 from skimage.segmentation import watershed
 
-from cher2.cells.grouped import quantile
+from cher2.cells.mosaic import Mosaic, side_by_side
+from cher2.cells.necks import divided_at_necks, typical_size
 from cher2.cells.nested import DEPTH, find_seeds, outlined
-from cher2.cells.parts import (
-    Labels,
-    Mask,
-    Part,
-    Rise,
-    Signal,
-    contact,
-    disc,
-    distance_to_edge,
-    fall_apart,
-    filled,
-    pieces,
-    solidity,
-    union,
-    width,
-)
+from cher2.cells.parts import Labels, Mask, Part, Signal, disc, filled, pieces, solidity
 from cher2.cells.peaks import rise_to_one_peak
-from cher2.cells.single_nuclei import CONVEX, NuclearStain, find_regions, find_single_nuclei, single_nucleus
-from cher2.cells.smoothing import ABOVE_NOISE, SMOOTHING_UM, smoothed
+from cher2.cells.single_nuclei import CONVEX, NuclearStain, Regions, find_regions, find_single_nuclei, regions_of
+from cher2.cells.smoothing import ABOVE_NOISE, smoothed
 
 MIN_DIAMETER_UM = 3.5
 """At half height; what is smaller is a speck or a fragment."""
@@ -57,23 +42,12 @@ COARSE_UM = 0.9
 EDGE_FRACTION = 0.25
 """Part of the frame's typical half-height that still counts: dim nuclei beside bright ones."""
 
-NECK_STEP, NECK_DEPTH = 1.02, 1.03
-"""Ratio of one distance to the edge to the one before, and of a part's distance to that of its neck."""
-
-SMALLEST_PEAK = 0.3
-"""A part's distance to its edge, against the largest of its region, from which it is looked for."""
-
-MORE_CONVEX = 0.04
-"""Two pieces are more solid than their union by this, or they are one nucleus."""
-
-PIECE_AREA, PIECE_WIDTH = 0.6, 0.75
-"""Least area and width of a piece, over those of the frame's typical nucleus: lobes and bits of fibres are less."""
-
-TYPICAL_UM, ENOUGH = 8.0, 3
-"""Diameter of a typical nucleus where a frame has fewer convex ones than this: a leukocyte's."""
-
 SHARP = 0.4
 """Least gradient at a free rim per brightness, over the frame's median: haze and nuclei far from focus have less."""
+
+
+Found = tuple[Part, bool]
+"""A nucleus, and whether it is convex: then it is one, and its holes are filled."""
 
 
 def find_nuclei(
@@ -100,24 +74,21 @@ def find_nuclei(
     """
     if pixel_size_um > COARSE_UM:
         return _found_finer(signal, noise, pixel_size_um, leukocytes)
-    smooth, smooth_noise, half_height = smoothed(signal, noise, pixel_size_um)
+    dapi = smoothed(signal, noise, pixel_size_um)
     stain = NuclearStain(
-        smooth=smooth,
-        curvature=cv2.Laplacian(smooth, cv2.CV_32F, ksize=3),
-        lowest=max(ABOVE_NOISE * smooth_noise, EDGE_FRACTION * half_height),
+        smooth=dapi.plane,
+        curvature=cv2.Laplacian(dapi.plane, cv2.CV_32F, ksize=3),
+        lowest=max(ABOVE_NOISE * dapi.noise, EDGE_FRACTION * dapi.half_height),
         min_area=np.pi * (MIN_DIAMETER_UM / 2 / pixel_size_um) ** 2,
         pixel_size_um=pixel_size_um,
         leukocytes=leukocytes,
     )
-    whole = _nuclei_of_regions(stain)
-    is_convex = [solidity(nucleus.mask) >= CONVEX for nucleus in whole]
-    typical = _typical_size(
-        [nucleus for nucleus, convex in zip(whole, is_convex, strict=True) if convex], pixel_size_um
-    )
-    found = []
-    for nucleus, convex in zip(whole, is_convex, strict=True):
-        found += [filled(nucleus, np.inf)] if convex else _divided(nucleus, typical, stain)
-    return _sharp(_painted(found, stain), smooth)
+    found = _nuclei_of_regions(stain)
+    typical = typical_size([nucleus for nucleus, convex in found if convex], stain)
+    nuclei: list[Part] = []
+    for nucleus, convex in found:
+        nuclei += [nucleus] if convex else divided_at_necks(nucleus, typical, stain)
+    return _sharp(_painted(nuclei, stain), dapi.plane)
 
 
 def _found_finer(signal: Signal, noise: float, pixel_size_um: float, leukocytes: Mask | None) -> Labels:
@@ -137,36 +108,64 @@ def _only(kept: NDArray[np.bool_], labels: Labels) -> Labels:
     return labels
 
 
-def _nuclei_of_regions(stain: NuclearStain) -> list[Part]:
+def _nuclei_of_regions(stain: NuclearStain) -> list[Found]:
     """Return the nuclei of all regions, in the order of the regions."""
     regions = find_regions(stain.smooth > stain.lowest)
-    single = find_single_nuclei(regions, stain)
+    single = find_single_nuclei(regions, stain, stain.min_area)
     one_peaked = rise_to_one_peak(stain.smooth, regions.labels, len(regions.sizes) - 1, stain.lowest, DEPTH)
-    boxes = find_objects(regions.labels)
-    nuclei: list[Part] = []
-    for region in np.flatnonzero(regions.sizes >= stain.min_area).tolist():
-        if region in single:
-            nuclei.append(single[region])
-        else:
-            rows, columns = boxes[region - 1]
-            whole = Part(rows.start, columns.start, regions.labels[rows, columns] == region)
-            nuclei += _nuclei_of_region(whole, bool(one_peaked[region]), stain)
+    large = np.flatnonzero(regions.sizes >= stain.min_area)
+    sides = [
+        (region, side)
+        for region, whole in _parts_of(regions, [region for region in large.tolist() if region not in single])
+        for side in _by_leukocytes(whole, stain)
+    ]
+    within = _nuclei_of_sides([side for _, side in sides], one_peaked[[region for region, _ in sides]], stain)
+    rests = [
+        (number, rest)
+        for number, ((_, side), found) in enumerate(zip(sides, within, strict=True))
+        for rest in _beside(side, [nucleus for nucleus, _ in found], stain)
+    ]
+    beside = _nuclei_of_sides([rest for _, rest in rests], np.zeros(len(rests), np.bool_), stain)
+    for (number, _), found in zip(rests, beside, strict=True):
+        within[number] += found
+    nuclei: dict[int, list[Found]] = {region: [] for region in large.tolist()}
+    for region, nucleus in single.items():
+        nuclei[region].append((nucleus, True))
+    for (region, _), found in zip(sides, within, strict=True):
+        nuclei[region] += found
+    return [nucleus for found in nuclei.values() for nucleus in found]
+
+
+def _parts_of(regions: Regions, chosen: list[int]) -> Iterator[tuple[int, Part]]:
+    """Yield some regions of a frame, each in its own window."""
+    is_chosen = np.zeros(len(regions.sizes), np.bool_)
+    is_chosen[chosen] = True
+    mine = is_chosen[regions.owner]
+    # Region by region: whole numbers sort fastest, the region in front.
+    keys = (regions.owner[mine].astype(np.int64) << 32) | regions.pixels[mine]
+    keys.sort()
+    rows, columns = np.divmod(keys.astype(np.int32), np.int32(regions.labels.shape[1]))
+    first = np.cumsum(regions.sizes[chosen]) - regions.sizes[chosen]
+    edges = [edge.reduceat(at, first).tolist() for at in (rows, columns) for edge in (np.minimum, np.maximum)]
+    for region, top, bottom, left, right in zip(chosen, *edges, strict=True):
+        window = regions.labels[top : bottom + 1, left : right + 1]
+        yield region, Part(top, left, window == region)
+
+
+def _nuclei_of_sides(sides: list[Part], one_peaked: Mask, stain: NuclearStain) -> list[list[Found]]:
+    """Return the nuclei of each of some parts of regions: one convex piece, or those of its nested regions."""
+    columns = stain.smooth.shape[1]
+    mosaic = side_by_side(sides, columns)
+    single = find_single_nuclei(regions_of(mosaic), stain.on(mosaic), 1.0)
+    nuclei: list[list[Found]] = [[] for _ in sides]
+    for number, nucleus in single.items():
+        nuclei[number - 1].append((mosaic.in_frame(number, nucleus), True))
+    left = [number for number in range(len(sides)) if number + 1 not in single]
+    mosaic = side_by_side([sides[number] for number in left], columns)
+    for number, nucleus in _nested(mosaic, one_peaked[left], stain):
+        convex = solidity(nucleus.mask) >= CONVEX
+        nuclei[left[number - 1]].append((filled(nucleus, np.inf) if convex else nucleus, convex))
     return nuclei
-
-
-def _nuclei_of_region(region: Part, one_peaked: bool, stain: NuclearStain) -> list[Part]:
-    nuclei: list[Part] = []
-    for side in _by_leukocytes(region, stain):
-        found = _nuclei_of_side(side, one_peaked, stain)
-        nuclei += found
-        for rest in _beside(side, found, stain):
-            nuclei += _nuclei_of_side(rest, False, stain)
-    return nuclei
-
-
-def _nuclei_of_side(side: Part, one_peaked: bool, stain: NuclearStain) -> list[Part]:
-    single = single_nucleus(side, stain)
-    return [single] if single is not None else _nested(side, one_peaked, stain)
 
 
 def _beside(side: Part, found: list[Part], stain: NuclearStain) -> Iterator[Part]:
@@ -189,95 +188,74 @@ def _beside(side: Part, found: list[Part], stain: NuclearStain) -> Iterator[Part
     yield from pieces(Part(side.top, side.left, wide.view(np.bool_)), stain.min_area)
 
 
-def _nested(region: Part, one_peaked: bool, stain: NuclearStain) -> list[Part]:
-    """Return the nuclei of a region by the choice among its nested regions, each within its steepest outline."""
-    smooth = region.of(stain.smooth)
-    if one_peaked:
-        # Its nested regions lie all within each other: there is nothing to choose.
-        basins, areas = region.mask.astype(np.int32), np.array([0, stain.min_area / 2])
-    else:
-        seeds = find_seeds(region.mask, smooth, region.of(stain.curvature), stain.lowest, stain.min_area / 2)
-        areas = np.bincount(seeds.ravel())
-        basins = watershed(-smooth, seeds, mask=region.mask) if len(areas) > 2 else region.mask * seeds.max()
-    nuclei = []
-    for number, (rows, columns) in enumerate(find_objects(basins), 1):
-        basin = Part(region.top + rows.start, region.left + columns.start, basins[rows, columns] == number)
-        # A large hole is a gap between nuclei; only a small one is texture.
-        nucleus = outlined(basin, int(areas[number]), stain.smooth, stain.curvature, stain.min_area / 2)
-        if nucleus is not None and np.count_nonzero(nucleus.mask) >= stain.min_area / 2:
-            nuclei.append(nucleus)
-    return nuclei
+def _nested(mosaic: Mosaic, one_peaked: Mask, stain: NuclearStain) -> list[tuple[int, Part]]:
+    """Return the nuclei of parts by the choice among their nested regions: the number of the part, and the nucleus."""
+    least = stain.min_area / 2
+    basins, seed_areas = _basins(mosaic, one_peaked, stain.on(mosaic), least)
+    parts = mosaic.parts(basins)
+    apart = side_by_side([basin for _, basin in parts], stain.smooth.shape[1])
+    beside = stain.on(apart)
+    # A large hole is a gap between nuclei; only a small one is texture.
+    nuclei = outlined(apart.labels, seed_areas, beside.smooth, beside.curvature, least)
+    is_large = np.bincount(nuclei.ravel(), minlength=len(parts) + 1) >= least
+    return [(parts[basin - 1][0], nucleus) for basin, nucleus in apart.parts(nuclei) if is_large[basin]]
+
+
+def _basins(mosaic: Mosaic, one_peaked: Mask, beside: NuclearStain, least: float) -> tuple[Labels, NDArray[np.intp]]:
+    """Divide parts among their seeds: a plane of the mosaic, labelled 1 to n, and the area of each seed."""
+    several = np.concatenate([[False], ~one_peaked])
+    seeds = find_seeds(several[mosaic.labels], beside.smooth, beside.curvature, beside.lowest, least)
+    inside = np.flatnonzero(seeds > 0)
+    areas = np.bincount(seeds.ravel()[inside], minlength=1)[1:]
+    owner = np.zeros(len(areas) + 1, np.intp)
+    owner[seeds.ravel()[inside]] = mosaic.labels.ravel()[inside]
+    count = np.bincount(owner[1:], minlength=len(several))
+    # Where all nested regions lie within each other there is nothing to choose, and with one seed nothing to divide.
+    whole = np.zeros(len(several), np.int32)
+    alone = np.flatnonzero(count[owner[1:]] == 1)
+    whole[owner[1 + alone]] = 1 + alone
+    whole[1:][one_peaked] = len(areas) + 1 + np.arange(np.count_nonzero(one_peaked))
+    basins = whole[mosaic.labels]
+    divided = count > 1
+    if divided.any():
+        mask = divided[mosaic.labels]
+        basins |= watershed(-beside.smooth, seeds * mask, mask=mask)
+    return basins, np.concatenate([areas, np.full(np.count_nonzero(one_peaked), int(least))])
 
 
 def _by_leukocytes(region: Part, stain: NuclearStain) -> list[Part]:
     """Divide a region into what lies within leukocytes and what does not."""
-    if stain.leukocytes is None or solidity(region.mask) >= CONVEX:
+    if stain.leukocytes is None:
         return [region]
     within = region.mask & region.of(stain.leukocytes)
-    if not within.any() or np.array_equal(within, region.mask):
+    area = np.count_nonzero(within)
+    # The outline, which costs more, is looked at last.
+    if area == 0 or area == np.count_nonzero(region.mask) or solidity(region.mask) >= CONVEX:
         return [region]
     sides = (within, region.mask & ~within)
     apart = [pieces(Part(region.top, region.left, side), stain.min_area / 2) for side in sides]
     return [piece for side in apart for piece in side] or [region]
 
 
-def _typical_size(convex: list[Part], pixel_size_um: float) -> tuple[float, float]:
-    """Return the median area and width, in pixels, of the convex nuclei: those of the frame, not of a magnification."""
-    if len(convex) < ENOUGH:
-        diameter = TYPICAL_UM / pixel_size_um
-        return np.pi / 4 * diameter**2, diameter
-    areas, widths = zip(*((np.count_nonzero(nucleus.mask), width(nucleus.mask)) for nucleus in convex), strict=True)
-    return float(np.median(areas)), float(np.median(widths))
-
-
-def _divided(part: Part, typical: tuple[float, float], stain: NuclearStain) -> list[Part]:
-    """Divide a part at its necks, where pieces come out that are large and more convex than they are together."""
-    if np.count_nonzero(part.mask) < 2 * PIECE_AREA * typical[0]:
-        return [filled(part, np.inf)]
-    values = part.of(stain.smooth)
-    # Weighed by brightness: between three nuclei the distance to the edge has its peak in the gap.
-    dimmed = np.minimum(values / np.float32(quantile(values[part.mask], 0.75)), np.float32(1))
-    sigma = max(0.7, SMOOTHING_UM / stain.pixel_size_um)
-    relief = cv2.GaussianBlur(distance_to_edge(part.mask) * dimmed, (0, 0), sigma)
-    lowest = max(1.0, SMALLEST_PEAK * float(relief.max()))
-    parts = fall_apart(part, relief, lowest, Rise(NECK_STEP, NECK_DEPTH, 1.0))
-    while len(parts) > 1:
-        gains = {
-            (i, j): _gain(parts[i], parts[j], typical)
-            for j in range(len(parts))
-            for i in range(j)
-            if contact(parts[i], parts[j]) > 0
-        }
-        if not gains or min(gains.values()) >= MORE_CONVEX:
-            break
-        i, j = min(gains, key=lambda pair: gains[pair])
-        parts = [*parts[:i], *parts[i + 1 : j], *parts[j + 1 :], union(parts[i], parts[j])]
-    return [filled(piece, np.inf) for piece in parts]
-
-
-def _gain(one: Part, other: Part, typical: tuple[float, float]) -> float:
-    """Return by how much two pieces are more solid than their union; far below 0 where one is too small."""
-    areas = [np.count_nonzero(part.mask) for part in (one, other)]
-    narrower = min(width(part.mask) for part in (one, other))
-    if min(areas) < PIECE_AREA * typical[0] or narrower < PIECE_WIDTH * typical[1]:
-        return min(areas) / typical[0] - 100.0
-    apart = float(np.average([solidity(part.mask) for part in (one, other)], weights=areas))
-    return apart - solidity(union(one, other).mask)
-
-
 def _painted(nuclei: list[Part], stain: NuclearStain) -> NDArray[np.int32]:
     """Label those nuclei that are no fragments, the first ones on top."""
     labels = np.zeros(stain.smooth.shape, np.int32)
-    areas = np.array([np.count_nonzero(nucleus.mask) for nucleus in nuclei])
-    least = max(SPREAD * stain.min_area, FRAGMENT * float(np.median(areas))) if len(areas) else 0.0
-    count = 0
-    for nucleus, area in zip(nuclei, areas, strict=True):
-        window = nucleus.of(labels)
-        free = nucleus.mask & (window == 0)
-        if area >= least and np.count_nonzero(free) >= stain.min_area / 2:
-            count += 1
-            window[free] = count
-    return labels
+    areas = [np.count_nonzero(nucleus.mask) for nucleus in nuclei]
+    least = max(SPREAD * stain.min_area, FRAGMENT * float(np.median(areas))) if areas else 0.0
+    large = [nucleus for nucleus, area in zip(nuclei, areas, strict=True) if area >= least]
+    mosaic = side_by_side(large, stain.smooth.shape[1])
+    pixels, owner = mosaic.source, mosaic.owner
+    while True:
+        labels.ravel()[pixels] = owner
+        beaten = labels.ravel()[pixels] != owner
+        np.minimum.at(labels.ravel(), pixels[beaten], owner[beaten])
+        free = np.bincount(owner[labels.ravel()[pixels] == owner], minlength=len(large) + 1)
+        hidden = np.flatnonzero((free > 0) & (free < stain.min_area / 2))
+        if len(hidden) == 0:
+            return _only(free > 0, labels) if len(large) else labels
+        # The first that too little is left of goes, and what it took is free again for those below.
+        labels.ravel()[pixels] = 0
+        pixels, owner = pixels[owner != hidden[0]], owner[owner != hidden[0]]
 
 
 def _sharp(labels: Labels, smooth: Signal) -> Labels:

@@ -79,7 +79,7 @@ def local_background(
     def median(values: NDArray[np.float32]) -> Sums:
         return quantile_within(values, owner, sizes, 0.5) * is_known
 
-    values = {role: territories.means(signal).ravel()[points] for role, signal in signals.items()}
+    values = {role: territories.means(signal, points) for role, signal in signals.items()}
     level = {role: median(of_role) for role, of_role in values.items()}
     deviation = np.abs(values["her2"] - level["her2"][owner].astype(np.float32))
     spread: Sums = 1.4826 * territories.step * median(deviation)

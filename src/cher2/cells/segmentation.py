@@ -82,7 +82,7 @@ def segment(
         The segmenter fails, or gives no label image.
     """
     backgrounds = {role: estimate_background(planes[role], pixel_size_um) for role in ROLES}
-    signals = {role: backgrounds[role].taken_from(planes[role]) for role in ROLES}
+    signals = _without_backgrounds(planes, backgrounds)
     if compensation:
         signals = compensate(signals, compensation)
         noise = compensated_noise({role: backgrounds[role].noise for role in ROLES}, compensation)
@@ -98,6 +98,16 @@ def segment(
     else:
         nuclei, bodies = objects_by(segmenter, planes, pixel_size_um, own_nuclei, bodies_around)
     return Segmentation(bodies.labels, nuclei, signals, backgrounds, bodies.overlaid)
+
+
+def _without_backgrounds(
+    planes: Mapping[Role, NDArray[Any]], backgrounds: Mapping[Role, Background]
+) -> dict[Role, NDArray[np.float32]]:
+    """Return the channels without their backgrounds."""
+    # One block for all: the C library learns from the largest block that is freed how much memory to keep at hand
+    # for the next frame. With a block a plane it gives all back, and getting it anew costs a fifth of the time.
+    block = np.empty((len(ROLES), *planes[ROLES[0]].shape), np.float32)
+    return {role: backgrounds[role].taken_from(planes[role], out) for role, out in zip(ROLES, block, strict=True)}
 
 
 def segment_nuclei(dapi: NDArray[Any], pixel_size_um: float) -> NDArray[np.int32]:

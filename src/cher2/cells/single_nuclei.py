@@ -7,13 +7,14 @@ in a few passes over their pixels need not be looked at one by one.
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from cher2.cells.grouped import quantile, sorted_within
+from cher2.cells.grouped import sorted_within
+from cher2.cells.mosaic import Mosaic
 from cher2.cells.parts import Labels, Mask, Outline, Part, Signal, solidity_of_outline
 
 CONVEX = 0.95
@@ -52,6 +53,10 @@ class NuclearStain:
     pixel_size_um: float
     leukocytes: Mask | None
 
+    def on(self, mosaic: Mosaic) -> NuclearStain:
+        """Return the stain of the parts of a mosaic, on its plane; of leukocytes nothing is known there."""
+        return replace(self, smooth=mosaic.of(self.smooth), curvature=mosaic.of(self.curvature), leukocytes=None)
+
 
 @dataclass(frozen=True, eq=False)
 class Regions:
@@ -83,7 +88,12 @@ def find_regions(mask: Mask) -> Regions:
     return Regions(labels, pixels, owner, np.bincount(owner, minlength=count))
 
 
-def find_single_nuclei(regions: Regions, stain: NuclearStain) -> dict[int, Part]:
+def regions_of(mosaic: Mosaic) -> Regions:
+    """Return the parts of a mosaic as the regions of its plane."""
+    return Regions(mosaic.labels, mosaic.pixels, mosaic.owner, np.bincount(mosaic.owner, minlength=len(mosaic.shift)))
+
+
+def find_single_nuclei(regions: Regions, stain: NuclearStain, least: float) -> dict[int, Part]:
     """Return, by region, the nucleus of each region that is one convex piece at low and at high thresholds.
 
     Parameters
@@ -91,13 +101,15 @@ def find_single_nuclei(regions: Regions, stain: NuclearStain) -> dict[int, Part]
     regions : Regions
         Where the stain is there.
     stain : NuclearStain
+    least : float
+        Pixels of the smallest region that is looked at.
 
     Returns
     -------
     dict of Part
         Regions that lie in part within leukocytes are not among them.
     """
-    clear = (regions.sizes >= stain.min_area) & ~_divided_by_leukocytes(regions, stain)
+    clear = (regions.sizes >= least) & ~_divided_by_leukocytes(regions, stain)
     chosen = clear[regions.owner]
     pixels, owner = regions.pixels[chosen], regions.owner[chosen]
     values = stain.smooth.ravel()[pixels]
@@ -123,21 +135,6 @@ def _most_lit(outline: Outline, stain: NuclearStain) -> float:
     return float(cv2.contourArea(outline) + rim * len(outline) + np.pi * rim**2 + stain.min_area)
 
 
-def single_nucleus(region: Part, stain: NuclearStain) -> Part | None:
-    """Return the nucleus of one region by the same rule; None where it may be several."""
-    smooth = region.of(stain.smooth)
-    inside = smooth[region.mask]
-    bright = quantile(inside, 0.9)
-    typical = quantile(inside[inside > 0.5 * bright], 0.5)
-    level = max(stain.lowest, OUTLINE * typical)
-    low = _outlines(region.mask & (smooth > level), stain)
-    high = _outlines(region.mask & (smooth > HIGH * bright), stain)
-    if len(low) != 1 or len(high) != 1 or solidity_of_outline(low[0]) < CONVEX:
-        return None
-    found = _part(low[0])
-    return Part(region.top + found.top, region.left + found.left, found.mask)
-
-
 def _divided_by_leukocytes(regions: Regions, stain: NuclearStain) -> Mask:
     """Say which regions lie in part within leukocytes and in part outside."""
     if stain.leukocytes is None:
@@ -154,7 +151,7 @@ def _brightness(values: Signal, owner: Labels, sizes: NDArray[np.intp]) -> tuple
     bright, typical = np.zeros((2, len(sizes)), np.float32)
     bright[is_filled] = ordered[(end - sizes + (0.9 * (sizes - 1)).astype(np.intp))[is_filled]]
     core = np.bincount(place[ordered > 0.5 * bright[place]], minlength=len(sizes))
-    typical[is_filled] = ordered[(end - (core + 1) // 2)[is_filled]]
+    typical[is_filled] = ordered[(end - core // 2 - 1)[is_filled]]
     return bright, typical
 
 

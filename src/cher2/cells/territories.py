@@ -45,12 +45,15 @@ class Territories:
         point += np.minimum(columns // self.step, last_column)
         return self.owner.ravel()[point], self.distance_um.ravel()[point]
 
-    def means(self, plane: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Return the mean of a plane of the frame (Y, X) around each point of the grid."""
-        rows, columns = self.owner.shape
-        whole = plane[: rows * self.step, : columns * self.step]
-        means: NDArray[np.float32] = cv2.resize(whole, (columns, rows), interpolation=cv2.INTER_AREA)
-        return means
+    def means(self, plane: NDArray[np.float32], points: NDArray[np.intp]) -> NDArray[np.float32]:
+        """Return the mean of a plane of the frame (Y, X) around some points of the grid (flat indices)."""
+        rows, columns = np.divmod(points, self.owner.shape[1])
+        first, flat = (rows * self.columns + columns) * self.step, plane.ravel()
+        total = np.zeros(len(points), np.float32)
+        for row in range(self.step):
+            for column in range(self.step):
+                total += flat[first + (row * self.columns + column)]
+        return total / np.float32(self.step**2)
 
 
 def find_territories(labels: NDArray[np.int32], pixel_size_um: float) -> Territories:
@@ -76,12 +79,27 @@ def find_territories(labels: NDArray[np.int32], pixel_size_um: float) -> Territo
     inside = outside == 0
     owner[source[inside]] = sparse[inside]
     distance *= np.float32(step * pixel_size_um)
-    return Territories(owner[source], distance, step, labels.shape[1])
+    nearest = owner[source]
+    return Territories(nearest, distance, step, labels.shape[1])
 
 
-def set_apart(labels: NDArray[np.int32]) -> NDArray[np.uint8]:
-    """Return where the objects of a label image (Y, X) are, 0 or 1, without the line along which two of them meet."""
-    apart = (labels > 0).view(np.uint8)
-    for here, there in ((np.s_[:, :-1], np.s_[:, 1:]), (np.s_[:-1, :], np.s_[1:, :])):
-        np.bitwise_and(apart[here], (labels[here] == labels[there]).view(np.uint8), out=apart[here])
+def set_apart(labels: NDArray[np.int32], pixels: NDArray[np.intp]) -> NDArray[np.uint8]:
+    """Return where objects are, 0 or 1, without the lines along which they end to the right and below.
+
+    Parameters
+    ----------
+    labels : ndarray of int32, shape (Y, X)
+        0 is no object.
+    pixels : ndarray of int, shape (p,)
+        Flat indices of all pixels of objects.
+    """
+    apart = np.zeros(labels.shape, np.uint8)
+    flat, last = labels.ravel(), labels.size - 1
+    own = flat[pixels]
+    goes_on = [own == flat[np.minimum(pixels + step, last)] for step in (1, labels.shape[1])]
+    apart.ravel()[pixels] = goes_on[0] & goes_on[1]
+    # The last column and row have nothing to the right or below.
+    apart[:-1, -1] = (labels[:-1, -1] > 0) & (labels[:-1, -1] == labels[1:, -1])
+    apart[-1, :-1] = (labels[-1, :-1] > 0) & (labels[-1, :-1] == labels[-1, 1:])
+    apart[-1, -1] = labels[-1, -1] > 0
     return apart

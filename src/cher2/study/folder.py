@@ -25,13 +25,13 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 from cher2.cells.objects import empty_objects
 from cher2.errors import StudyError
 from cher2.protocol import Protocol
+from cher2.study.label_file import write_labels
 from cher2.study.samples import COLUMNS as SAMPLE_COLUMNS
 from cher2.study.tables import read_csv, write_csv, write_whole
 
@@ -230,7 +230,7 @@ class Study:
         """
 
         def fill(folder: Path) -> None:
-            _write_labels(labels, folder / LABELS)
+            write_labels(labels, folder / LABELS)
             objects.to_parquet(folder / MEASURED, index=False)
 
         self._write_folder(image, fill, score, measured=True)
@@ -267,7 +267,9 @@ class Study:
             partial.mkdir(parents=True)
             fill(partial)
             (partial / SCORE).write_text(json.dumps(score, indent=1, sort_keys=True) + "\n", encoding="utf-8")
-            for path in (*sorted(partial.iterdir()), partial):
+            # What has a second name already was made safe under its first one.
+            new = [path for path in sorted(partial.iterdir()) if path.stat().st_nlink == 1]
+            for path in (*new, partial):
                 _sync(path)
             if final.exists():
                 # A folder cannot replace one that is not empty: for a moment the image is absent, never half.
@@ -328,13 +330,6 @@ def _link(source: Path, path: Path) -> None:
         path.hardlink_to(source)
     except OSError:
         shutil.copyfile(source, path)
-
-
-def _write_labels(labels: NDArray[Any], path: Path) -> None:
-    import tifffile
-
-    dtype = np.uint16 if labels.max(initial=0) < 2**16 else np.uint32
-    tifffile.imwrite(path, labels.astype(dtype), compression="zlib", compressionargs={"level": 1}, metadata=None)
 
 
 def _sync(path: Path) -> None:

@@ -10,11 +10,17 @@ import pandas as pd
 import pytest
 import tifffile
 
+from cher2.cells.segmented import segment_image
 from cher2.exchange.qupath import COPY, MEASUREMENTS
+from cher2.images.files import find_image_files
+from cher2.images.reader import read_frames
 from cher2.palette import GRADE_COLOURS
+from cher2.report.derive import derive
 from cher2.review.decisions import COLUMNS
 from cher2.review.ledger import Ledger
 from cher2.review.open_log import stored_decisions
+from cher2.review.outline_frame import load_outlines
+from cher2.review.outline_saving import save_correction
 from cher2.study.folder import Study
 
 IMAGE = "P03/frame_01.ome.tif"
@@ -140,3 +146,23 @@ def test_damaged_labels_are_named(study, command, tmp_path):
 def test_a_file_in_the_folders_place_is_refused(study, refused, tmp_path):
     (tmp_path / "out").write_text("mine", encoding="utf-8")
     refused("export", study.path, "--as", "qupath", "-o", tmp_path / "out", says=["out"])
+
+
+def test_a_cell_that_a_correction_took_away_is_in_no_result(study, judge, command, tmp_path):
+    (file,) = (file for file in find_image_files(study.path.parent / "images", study.protocol) if file.name == IMAGE)
+    segmented = segment_image(next(iter(read_frames(file, study.protocol))), study.protocol)
+    cells = Ledger(study).cells
+    first, second = np.flatnonzero(cells["image"] == IMAGE)[:2].tolist()
+    (lost, _) = judge(study, [first, second], [0, 0])
+    frame = load_outlines(study, IMAGE)
+    number = int(cells["object_id"].iloc[first])
+    save_correction(frame, np.where(frame.labels == number, 0, frame.labels), segmented, "Ada")
+    derived = derive(study)
+    in_image = derived.cells[derived.cells["image"] == IMAGE]
+    assert number not in set(in_image["object_id"])
+    assert in_image.loc[in_image["reader"] == "Ada", "object_id"].tolist() == [cells["object_id"].iloc[second]]
+    assert [decision.decision_id for decision in derived.review.lost] == [lost.decision_id]
+    assert command("export", study.path, "--as", "qupath", "-o", tmp_path / "out").code == 0
+    features = by_object(features_of(tmp_path / "out"))
+    assert number not in features
+    assert features[int(cells["object_id"].iloc[second])]["properties"]["classification"]["name"] == "CTC HER2 0"

@@ -64,6 +64,7 @@ def test_the_reader_is_offered_every_image_file_and_no_folder(manifest):
     assert {f"*{suffix}" for suffix in IMAGE_SUFFIXES} <= set(reader.filename_patterns)
 
 
-def test_the_widget_is_a_widget(manager, manifest):
-    [widget] = manifest.contributions.widgets
-    assert issubclass(manager.commands.get(widget.command), QWidget)
+def test_the_widgets_are_widgets(manager, manifest):
+    found = {widget.display_name: manager.commands.get(widget.command) for widget in manifest.contributions.widgets}
+    assert list(found) == ["Score image", "Review study"]
+    assert all(issubclass(kind, QWidget) for kind in found.values())

@@ -220,7 +220,8 @@ def grey(level: NDArray[np.uint8]) -> Rgb:
 
 def composite(thumbnail: CellThumbnail, white: Mapping[Role, float], tile_px: int = TILE_PX) -> Rgb:
     """Return the cell in colour (tile_px, tile_px, 3), black at the background; `white` as for channel_levels."""
-    return coloured(channel_levels(thumbnail, white, tile_px))
+    levels = channel_levels(thumbnail, white, tile_px)
+    return coloured(levels) if levels else np.zeros((tile_px, tile_px, 3), dtype=np.uint8)
 
 
 def grey_tile(thumbnail: CellThumbnail, role: Role, white: Mapping[Role, float], tile_px: int = TILE_PX) -> Rgb:

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 import numpy as np
 from numpy.typing import NDArray
-from qtpy.QtCore import Qt, QTimer, Signal  # type: ignore[attr-defined]  # qtpy renames PyQt's pyqtSignal
+from qtpy.QtCore import QSignalBlocker, Qt, QTimer, Signal  # type: ignore[attr-defined]  # qtpy renames PyQt's pyqtSignal
 from qtpy.QtWidgets import QComboBox, QHBoxLayout, QLabel, QPushButton, QSplitter, QVBoxLayout, QWidget
 
 from cher2.napari.cell_scatter import CellScatter, final_colours
@@ -94,6 +94,14 @@ class CellsPanel(QWidget):
             return
         self.scatter.set_current(row)
         self._loader.expect(self._places[after] for after in self._view.following(AHEAD))
+
+    def narrow_to(self, rows: frozenset[int]) -> None:
+        """Narrow the queue to some cells, as if they had been selected."""
+        with QSignalBlocker(self.narrow):
+            self.narrow.setChecked(True)
+        self.narrow.setText(f"Only the {len(rows)} selected")
+        self.narrow.setEnabled(True)
+        self.filter_by_selection.emit(rows)
 
     def next_channel(self) -> Channel:
         """Show the next channel in the gallery, after the last the composite again; returns which."""

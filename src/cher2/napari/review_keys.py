@@ -53,6 +53,7 @@ KEYS = (
     ReviewKey("C", "channels", "Channels: composite, then one by one, in gallery and viewer"),
     ReviewKey("A", "auto_contrast", "Automatic contrast of the current cell, on or off"),
     ReviewKey("E", "outlines", "Edit the outlines of this frame, or end it"),
+    ReviewKey("K", "agreement", "Kappa: how far readers agree, or back"),
     ReviewKey("?", "show_keys", "Show these keys"),
 )
 """Every key of the review; the buttons, the shortcuts and the help are made from it."""

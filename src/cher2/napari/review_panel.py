@@ -4,39 +4,37 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from functools import partial
-from html import escape
 from pathlib import Path
 from typing import Any
 
 import napari.viewer
-import pandas as pd
 from napari.utils.notifications import show_error
 from numpy.typing import NDArray
 from psygnal import SignalInstance
-from qtpy.QtCore import Qt, QTimer, Signal  # type: ignore[attr-defined]  # qtpy renames PyQt's pyqtSignal
+from qtpy.QtCore import QTimer, Signal  # type: ignore[attr-defined]  # qtpy renames PyQt's pyqtSignal
 from qtpy.QtWidgets import (
     QInputDialog,
     QLabel,
     QMessageBox,
     QProgressBar,
-    QPushButton,
-    QStackedWidget,
     QVBoxLayout,
     QWidget,
 )
 
 from cher2.cells.objects import GRADES
 from cher2.errors import Cher2Error
+from cher2.napari.agreement_panel import AgreementPanel
 from cher2.napari.cell_view import CellView
 from cher2.napari.cells_panel import CellsPanel
 from cher2.napari.current_cell import enlarged, facts_of, outline_of, thumbnail_of, unit_scales
 from cher2.napari.frame_follower import FrameFollower
 from cher2.napari.outline_dock import OutlineDock
+from cher2.napari.patient_words import patient_html
 from cher2.napari.picture_loader import PictureLoader
 from cher2.napari.protocol_form import ERROR_STYLE
 from cher2.napari.review_controls import DecisionButtons, QueueControls
-from cher2.napari.review_keys import key_of, keys_html
-from cher2.palette import GROUP_COLOURS
+from cher2.napari.review_keys import keys_html
+from cher2.napari.review_pages import ReviewPages
 from cher2.patients.identifiers import natural_order
 from cher2.protocol import ROLES, Role
 from cher2.report.cell_pictures import StudyFrames
@@ -88,11 +86,12 @@ class ReviewPanel(QWidget):
         self._is_closed = self._outdated = False
         self.follower = FrameFollower(viewer, session, self._frames, self)
         self.outlines = OutlineDock(viewer, session, self._frames, self.follower)
+        self.agreement = AgreementPanel(session.ledger)
         self.commands = self._make_commands()
         self.controls = QueueControls(natural_order(session.cells["patient_id"].unique()))
         self.view, self.buttons = CellView(), DecisionButtons(self.commands)
-        self.end_outlines = QPushButton(f"End correcting outlines  [{key_of('outlines')}]")
         self.patient, self.status, self.progress = QLabel(), QLabel(), QProgressBar()
+        self.pages = ReviewPages((self.view, self.patient, self.buttons), self.outlines, self.agreement, self.commands)
         self.cells = CellsPanel(session, self._loader)
         self._retry = self._timer(self._try_again, single=False)
         self._pause = self._timer(self._catch_up)
@@ -120,6 +119,7 @@ class ReviewPanel(QWidget):
         for signal, slot in self._connections:
             signal.disconnect(slot)
         self.outlines.close()
+        self.agreement.close_panel()
         self.follower.close()
         self._loader.close()
         try:
@@ -138,7 +138,8 @@ class ReviewPanel(QWidget):
             "note": self._note,
             "channels": self._next_channel,
             "auto_contrast": lambda: self.view.set_auto_contrast(not self.view.auto_box.isChecked()),
-            "outlines": self._toggle_outlines,
+            "outlines": lambda: self.pages.toggle_outlines(),
+            "agreement": lambda: self.pages.toggle_agreement(blind=session.blind),
             "show_keys": self._show_keys,
         }
         return {name: partial(self._do, do) for name, do in (decide | go).items()}
@@ -169,6 +170,7 @@ class ReviewPanel(QWidget):
         self.controls.filter_chosen.connect(lambda chosen: self._do(lambda: session.set_filter(chosen)))
         self.cells.cell_chosen.connect(self._go_to)
         self.cells.filter_by_selection.connect(self.controls.set_selection)
+        self.agreement.cells_chosen.connect(self._look_at)
         self.follower.cell_clicked.connect(self._go_to)
         self.follower.arrived.connect(self._frame_arrived)
         self.follower.failed.connect(self._frame_failed)
@@ -314,43 +316,17 @@ class ReviewPanel(QWidget):
         self.status.setStyleSheet(ERROR_STYLE if is_error else "")
         self.status.setText(text)
 
-    def _toggle_outlines(self) -> None:
-        try:
-            self.outlines.toggle()
-        finally:
-            self._pages.setCurrentIndex(int(self.outlines.is_open))
+    def _look_at(self, rows: frozenset[int]) -> None:
+        """Narrow the queue to the cells of a place in the table of agreement."""
+        self.pages.show_cell()
+        self.cells.narrow_to(rows)
 
     def _lay_out(self) -> None:
         self.status.setWordWrap(True)
         self.patient.setWordWrap(True)
-        self._pages = QStackedWidget()
-        for widgets in ((self.view, self.patient, self.buttons), (self.outlines.editor, self.end_outlines)):
-            page = QWidget()
-            inner = QVBoxLayout(page)
-            inner.setContentsMargins(0, 0, 0, 0)
-            for number, widget in enumerate(widgets):
-                inner.addWidget(widget, 0 if number else 1)
-            self._pages.addWidget(page)
-        self.end_outlines.setFocusPolicy(Qt.FocusPolicy.NoFocus)
-        self.end_outlines.clicked.connect(lambda _=False: self.commands["outlines"]())
         column = QVBoxLayout(self)
         column.setContentsMargins(4, 4, 4, 4)
         column.addWidget(self.controls)
-        column.addWidget(self._pages, 1)
+        column.addWidget(self.pages, 1)
         for widget in (self.progress, self.status):
             column.addWidget(widget)
-
-
-def patient_html(patient: pd.Series[Any]) -> str:
-    """Return a patient's counts, ratio with its interval, and group, as they stand now."""
-    colour = GROUP_COLOURS[patient["group"]]
-    ratio = "no ratio: no HER2+ CTC"
-    if not pd.isna(patient["cher2_ratio"]):
-        low, high = patient["ratio_low"], patient["ratio_high"]
-        ratio = f"cHER2 ratio <b>{patient['cher2_ratio']:.2f}</b> ({low:.2f} to {high:.2f})"
-    counts = " / ".join(str(patient[f"n_grade_{grade}"]) for grade in GRADES)
-    borderline = ", borderline" if patient["borderline"] else ""
-    return (
-        f"<b>{escape(str(patient['patient_id']))}</b>: {patient['n_ctcs']} CTCs (0 / 1+ / 2+ / 3+: {counts}), {ratio}, "
-        f'<span style="color:{colour}">&#9632;</span> <b>{patient["group"]}</b>{borderline}'
-    )

@@ -85,6 +85,11 @@ class Ledger:
         """Return the image and the number of a cell."""
         return self._objects[row]
 
+    @property
+    def entries(self) -> tuple[Decision, ...]:
+        """The log's entries that were taken in, in order."""
+        return tuple(self._entries)
+
     def knows(self, entry: Decision) -> bool:
         """Say whether an entry was taken in already."""
         return entry.decision_id in self._row_by_entry

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import napari
+from qtpy.QtCore import QTimer
 
 from cher2.errors import Cher2Error
 from cher2.napari.review_widget import ReviewWidget
 from cher2.study.folder import Study
+
+HEARTBEAT_MS = 200
 
 
 def open_review(
@@ -42,7 +48,23 @@ def open_review(
         viewer.close()
         raise
     viewer.show()
+    with _closed_by_ctrl_c(viewer):
+        try:
+            napari.run()
+        finally:
+            widget.close_study()
+
+
+@contextmanager
+def _closed_by_ctrl_c(viewer: napari.Viewer) -> Iterator[None]:
+    """Let Ctrl-C in the terminal close the window as its button does: Qt by itself would go on."""
+    before = signal.signal(signal.SIGINT, lambda *_: viewer.close())
+    # Python looks at signals only when it runs, which in an idle window it does not.
+    heartbeat = QTimer()
+    heartbeat.timeout.connect(lambda: None)
+    heartbeat.start(HEARTBEAT_MS)
     try:
-        napari.run()
+        yield
     finally:
-        widget.close_study()
+        heartbeat.stop()
+        signal.signal(signal.SIGINT, before)

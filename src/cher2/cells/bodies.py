@@ -27,7 +27,7 @@ REACH_UM = 9.0
 COLLAR_UM = 1.5
 """Width of the collar around a nucleus in which its body's stain is read."""
 
-EDGE_HEIGHT = 0.3
+CK_EDGE, CD45_EDGE = 0.4, 0.3
 """The body's edge, as part of the stain around the nucleus, where cytokeratin is brightest."""
 
 CLOSING_UM = 3.0
@@ -38,6 +38,9 @@ LOCAL_EDGE = 0.35
 
 EDGE_FRACTION = 0.2
 """Part of the frame's typical half-height from which a stain is there at all."""
+
+DIM = 0.3
+"""Part of that from which a nucleus has a body all the same, where it does not lie in the skirts of a brighter one."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,10 +53,13 @@ class Stain:
         The channel, background subtracted, blurred as by the microscope.
     present : float
         The intensity from which the stain is there.
+    lowest : float
+        The intensity from which it is more than noise.
     """
 
     smooth: NDArray[np.float32]
     present: float
+    lowest: float
 
 
 def prepare_stain(signal: NDArray[np.float32], noise: float, pixel_size_um: float) -> Stain:
@@ -64,7 +70,7 @@ def prepare_stain(signal: NDArray[np.float32], noise: float, pixel_size_um: floa
     sparse = np.ascontiguousarray(smooth[::8, ::2])
     clutter = 1.4826 * quantile(np.abs(sparse - np.float32(quantile(sparse, 0.5))), 0.5)
     lowest = ABOVE_NOISE * max(smooth_noise, clutter)
-    return Stain(smooth, max(lowest, EDGE_FRACTION * half_height))
+    return Stain(smooth, max(lowest, EDGE_FRACTION * half_height), lowest)
 
 
 def where_present(stain: Stain, pixel_size_um: float) -> Mask:
@@ -121,13 +127,20 @@ def find_bodies(nuclei: Labels, ck: Stain, cd45: Stain, leukocytes: Mask, pixel_
     is_nucleus = nuclei > 0
     inside = np.flatnonzero(is_nucleus)
     owners = nuclei.ravel()[inside]
-    is_epithelial = _mean_by_label(leukocytes.ravel()[inside], owners, count) < 0.5
+    within = _mean_by_label(leukocytes.ravel()[inside], owners, count)
+    of_ck, of_cd45 = (_mean_by_label(stain.smooth.ravel()[inside], owners, count) for stain in (ck, cd45))
+    # Beside very bright ones, a dim leukocyte counts for no leukocyte: its own two stains tell.
+    is_epithelial = (within < 0.5) & ((of_ck > ck.present) | (of_ck > of_cd45))
     # Cytokeratin belongs to the nuclei that lie in it, CD45 to the others: neither takes from its neighbour.
     bodies = nuclei.copy()
-    for stain, is_chosen in ((cd45, ~is_epithelial), (ck, is_epithelial)):
+    # Cytokeratin is followed down to its noise: the frame's brightest cells say nothing of a dim one's edge.
+    for stain, is_chosen, height, lowest in (
+        (cd45, ~is_epithelial, CD45_EDGE, cd45.present),
+        (ck, is_epithelial, CK_EDGE, ck.lowest),
+    ):
         chosen = np.zeros_like(nuclei)
         chosen.ravel()[inside] = np.where(is_chosen[owners], owners, 0)
-        pixels, found = _reach(chosen, count, stain, pixel_size_um)
+        pixels, found = _reach(chosen, count, stain, height, lowest, pixel_size_um)
         free = ~is_nucleus.ravel()[pixels]
         # The second pass, of cytokeratin, meets what the first gave to a leukocyte.
         overlaid.ravel()[pixels] = bodies.ravel()[pixels] > 0
@@ -137,14 +150,25 @@ def find_bodies(nuclei: Labels, ck: Stain, cd45: Stain, leukocytes: Mask, pixel_
     return Bodies(labels, overlaid)
 
 
-def _reach(nuclei: Labels, count: int, stain: Stain, pixel_size_um: float) -> tuple[NDArray[np.intp], Labels]:
-    """Return the pixels (flat) that the bodies of some nuclei reach in one stain, and the nuclei's labels there."""
+def _reach(
+    nuclei: Labels, count: int, stain: Stain, height: float, lowest: float, pixel_size_um: float
+) -> tuple[NDArray[np.intp], Labels]:
+    """Return the pixels (flat) that the bodies of some nuclei reach in one stain, and the nuclei's labels there.
+
+    A body ends at a `height` of the stain around its nucleus, and at `lowest`.
+    """
     territories = find_territories(nuclei, pixel_size_um)
     level = _levels(nuclei, count, stain, territories, pixel_size_um)
-    edge = np.where(level > stain.present, np.maximum(EDGE_HEIGHT * level, stain.present), np.inf).astype(np.float32)
-    pixels = np.flatnonzero(stain.smooth > stain.present)
+    pixels = np.flatnonzero(stain.smooth > lowest)
     owners, away_um = territories.at(pixels)
-    reached = (owners > 0) & (away_um <= REACH_UM) & (stain.smooth.ravel()[pixels] > edge[owners])
+    near = (owners > 0) & (away_um <= REACH_UM)
+    pixels, owners = pixels[near], owners[near]
+    values = stain.smooth.ravel()[pixels]
+    brightest = np.zeros(count + 1, np.float32)
+    np.maximum.at(brightest, owners, values)
+    has_body = (level > stain.present) | ((level > DIM * stain.present) & (level > LOCAL_EDGE * brightest))
+    edge = np.where(has_body, np.maximum(height * level, lowest), np.inf).astype(np.float32)
+    reached = values > edge[owners]
     return pixels[reached], owners[reached]
 
 

@@ -127,6 +127,34 @@ def find_single_nuclei(regions: Regions, stain: NuclearStain, least: float) -> d
     }
 
 
+def find_dim_nuclei(mask: Mask, lowest: float, stain: NuclearStain) -> tuple[list[Part], NDArray[np.intp]]:
+    """Return the nuclei that the frame's lowest threshold misses or cuts, each one convex piece by itself.
+
+    Parameters
+    ----------
+    mask : ndarray of bool, shape (Y, X)
+        Where to look: above `lowest`, and where another stain tells that a cell is there.
+    lowest : float
+        The threshold that serves in place of the frame's.
+    stain : NuclearStain
+
+    Returns
+    -------
+    nuclei : list of Part
+        Of regions so dim that the frame's threshold would not lie below their outline.
+    pixels : ndarray of int
+        Flat indices of the pixels of their regions.
+    """
+    regions = find_regions(mask)
+    brightest = np.zeros(len(regions.sizes), np.float32)
+    np.maximum.at(brightest, regions.owner, stain.smooth.ravel()[regions.pixels])
+    chosen = (brightest < stain.lowest / OUTLINE)[regions.owner]
+    pixels, owner = regions.pixels[chosen], regions.owner[chosen]
+    dim = Regions(regions.labels, pixels, owner, np.bincount(owner, minlength=len(regions.sizes)))
+    found = find_single_nuclei(dim, replace(stain, lowest=lowest), stain.min_area)
+    return list(found.values()), pixels[np.isin(owner, list(found))]
+
+
 def _most_lit(outline: Outline, stain: NuclearStain) -> float:
     """Return how many pixels a nucleus and its blurred light cover at most; where more are lit, another is beside."""
     if stain.leukocytes is None:

@@ -104,7 +104,7 @@ def find_nuclei(
     dim: list[Part] = []
     if epithelial is not None:
         dim_lowest = max(ABOVE_NOISE * dapi.noise, DIM_FRACTION * dapi.half_height)
-        dim, dim_pixels = find_dim_nuclei(epithelial & (dapi.plane > dim_lowest), dim_lowest, stain)
+        dim, dim_pixels = find_dim_nuclei(epithelial, dim_lowest, stain)
         stained.ravel()[dim_pixels] = False
     found = [(nucleus, True) for nucleus in dim] + _nuclei_of_regions(stained, stain)
     typical = typical_size([nucleus for nucleus, convex in found if convex], stain)

@@ -27,7 +27,7 @@ REACH_UM = 9.0
 COLLAR_UM = 1.5
 """Width of the collar around a nucleus in which its body's stain is read."""
 
-EDGE_HEIGHT = 0.3
+CK_EDGE, CD45_EDGE = 0.4, 0.3
 """The body's edge, as part of the stain around the nucleus, where cytokeratin is brightest."""
 
 CLOSING_UM = 3.0
@@ -38,6 +38,9 @@ LOCAL_EDGE = 0.35
 
 EDGE_FRACTION = 0.2
 """Part of the frame's typical half-height from which a stain is there at all."""
+
+DIM = 0.3
+"""Part of that from which a nucleus has a body all the same, where it does not lie in the skirts of a brighter one."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,12 +53,15 @@ class Stain:
         The channel, background subtracted, blurred as by the microscope.
     present : float
         The intensity from which the stain is there.
+    lowest : float
+        The intensity from which it is more than noise.
     pixels : ndarray of int, shape (p,)
         Flat indices of the pixels where it is: few of the frame's.
     """
 
     smooth: NDArray[np.float32]
     present: float
+    lowest: float
     pixels: NDArray[np.intp]
 
 
@@ -66,9 +72,9 @@ def prepare_stain(signal: NDArray[np.float32], noise: float, pixel_size_um: floa
     # Specks all over a frame are its noise as much as the camera's.
     sparse = np.ascontiguousarray(smooth[::8, ::2])
     clutter = 1.4826 * quantile(np.abs(sparse - np.float32(quantile(sparse, 0.5))), 0.5)
-    lowest = ABOVE_NOISE * max(stain.noise, clutter)
+    lowest = float(ABOVE_NOISE * max(stain.noise, clutter))
     present = max(lowest, EDGE_FRACTION * stain.half_height)
-    return Stain(smooth, present, np.flatnonzero(smooth > present))
+    return Stain(smooth, present, lowest, np.flatnonzero(smooth > present))
 
 
 def where_present(stain: Stain, pixel_size_um: float) -> Mask:
@@ -124,30 +130,47 @@ def find_bodies(nuclei: Labels, ck: Stain, cd45: Stain, leukocytes: Mask, pixel_
     is_nucleus = nuclei > 0
     inside = np.flatnonzero(is_nucleus)
     owners = nuclei.ravel()[inside]
-    is_epithelial = _mean_by_label(leukocytes.ravel()[inside], owners, count) < 0.5
+    within = _mean_by_label(leukocytes.ravel()[inside], owners, count)
+    of_ck, of_cd45 = (_mean_by_label(stain.smooth.ravel()[inside], owners, count) for stain in (ck, cd45))
+    # Beside very bright ones, a dim leukocyte counts for no leukocyte: its own two stains tell.
+    is_epithelial = (within < 0.5) & ((of_ck > ck.present) | (of_ck > of_cd45))
     # Cytokeratin belongs to the nuclei that lie in it, CD45 to the others: neither takes from its neighbour.
     bodies = nuclei.copy()
-    for stain, is_chosen in ((cd45, ~is_epithelial), (ck, is_epithelial)):
+    # Cytokeratin is followed down to its noise: the frame's brightest cells say nothing of a dim one's edge.
+    for stain, pixels, is_chosen, height in (
+        (cd45, cd45.pixels, ~is_epithelial, CD45_EDGE),
+        (ck, np.flatnonzero(ck.smooth > ck.lowest), is_epithelial, CK_EDGE),
+    ):
         chosen = np.zeros_like(nuclei)
         chosen.ravel()[inside] = np.where(is_chosen[owners], owners, 0)
-        pixels, found = _reach(chosen, count, stain, pixel_size_um)
-        free = ~is_nucleus.ravel()[pixels]
+        reached, found = _reach(chosen, count, stain, pixels, height, pixel_size_um)
+        free = ~is_nucleus.ravel()[reached]
         # The second pass, of cytokeratin, meets what the first gave to a leukocyte.
-        overlaid.ravel()[pixels] = bodies.ravel()[pixels] > 0
-        bodies.ravel()[pixels[free]] = found[free]
+        overlaid.ravel()[reached] = bodies.ravel()[reached] > 0
+        bodies.ravel()[reached[free]] = found[free]
     overlaid &= ~is_nucleus
     labels = _add_without_nucleus(_joined_to_nucleus(bodies, is_nucleus, inside), count, ck, pixel_size_um)
     return Bodies(labels, overlaid)
 
 
-def _reach(nuclei: Labels, count: int, stain: Stain, pixel_size_um: float) -> tuple[NDArray[np.intp], Labels]:
-    """Return the pixels (flat) that the bodies of some nuclei reach in one stain, and the nuclei's labels there."""
+def _reach(
+    nuclei: Labels, count: int, stain: Stain, pixels: NDArray[np.intp], height: float, pixel_size_um: float
+) -> tuple[NDArray[np.intp], Labels]:
+    """Return which pixels (flat) the bodies of some nuclei reach in one stain, and the nuclei's labels there.
+
+    A body ends at a `height` of the stain around its nucleus, and where the given pixels do.
+    """
     territories = find_territories(nuclei, pixel_size_um)
     level = _levels(nuclei, count, stain, territories, pixel_size_um)
-    edge = np.where(level > stain.present, np.maximum(EDGE_HEIGHT * level, stain.present), np.inf).astype(np.float32)
-    owners, away_um = territories.at(stain.pixels)
-    reached = (owners > 0) & (away_um <= REACH_UM) & (stain.smooth.ravel()[stain.pixels] > edge[owners])
-    return stain.pixels[reached], owners[reached]
+    owners, away_um = territories.at(pixels)
+    near = (owners > 0) & (away_um <= REACH_UM)
+    pixels, owners = pixels[near], owners[near]
+    values = stain.smooth.ravel()[pixels]
+    brightest = np.zeros(count + 1, np.float32)
+    np.maximum.at(brightest, owners, values)
+    has_body = (level > stain.present) | ((level > DIM * stain.present) & (level > LOCAL_EDGE * brightest))
+    reached = values > np.where(has_body, height * level, np.inf).astype(np.float32)[owners]
+    return pixels[reached], owners[reached]
 
 
 def _levels(

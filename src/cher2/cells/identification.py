@@ -33,7 +33,7 @@ CK+ begins low: what tells a CTC with dim cytokeratin from a leukocyte is CD45."
 LONE_LOW, LONE_HIGH = 3.0, 4.0
 """The same from epithelial cells that have no leukocytes beside them: down to CK+, up to CD45-."""
 
-NUCLEAR_FRACTION = 0.25
+NUCLEAR_FRACTION = 0.2
 """DAPI+ begins at this part of the cells' median DAPI: below lie ghosts and out-of-focus light."""
 
 USUAL_SPREAD = 0.5

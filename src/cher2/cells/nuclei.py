@@ -21,7 +21,15 @@ from cher2.cells.necks import divided_at_necks, typical_size
 from cher2.cells.nested import DEPTH, find_seeds, outlined
 from cher2.cells.parts import Labels, Mask, Part, Signal, disc, filled, pieces, solidity
 from cher2.cells.peaks import rise_to_one_peak
-from cher2.cells.single_nuclei import CONVEX, NuclearStain, Regions, find_regions, find_single_nuclei, regions_of
+from cher2.cells.single_nuclei import (
+    CONVEX,
+    NuclearStain,
+    Regions,
+    find_dim_nuclei,
+    find_regions,
+    find_single_nuclei,
+    regions_of,
+)
 from cher2.cells.smoothing import ABOVE_NOISE, smoothed
 
 MIN_DIAMETER_UM = 3.5
@@ -42,6 +50,9 @@ COARSE_UM = 0.9
 EDGE_FRACTION = 0.25
 """Part of the frame's typical half-height that still counts: dim nuclei beside bright ones."""
 
+DIM_FRACTION = 0.1
+"""The same where cytokeratin tells that a cell is there."""
+
 SHARP = 0.4
 """Least gradient at a free rim per brightness, over the frame's median: haze and nuclei far from focus have less."""
 
@@ -51,7 +62,11 @@ Found = tuple[Part, bool]
 
 
 def find_nuclei(
-    signal: Signal, noise: float, pixel_size_um: float, leukocytes: Mask | None = None
+    signal: Signal,
+    noise: float,
+    pixel_size_um: float,
+    leukocytes: Mask | None = None,
+    epithelial: Mask | None = None,
 ) -> NDArray[np.int32]:
     """Label the nuclei of a stain.
 
@@ -66,14 +81,16 @@ def find_nuclei(
     leukocytes : ndarray of bool, shape (Y, X), optional
         Where CD45 is and cytokeratin is not: a nucleus lies within it or outside, so that a dim nucleus of a
         CTC is not taken for the edge of the bright leukocyte that leans on it.
+    epithelial : ndarray of bool, shape (Y, X), optional
+        Where cytokeratin is: a nucleus there may be dimmer than any other of the frame.
 
     Returns
     -------
     ndarray of int32, shape (Y, X)
-        0 is background, 1 to n are the nuclei in the order of their regions, top to bottom.
+        0 is background, 1 to n are the nuclei in the order of their regions, top to bottom; dim ones first.
     """
     if pixel_size_um > COARSE_UM:
-        return _found_finer(signal, noise, pixel_size_um, leukocytes)
+        return _found_finer(signal, noise, pixel_size_um, leukocytes, epithelial)
     dapi = smoothed(signal, noise, pixel_size_um)
     stain = NuclearStain(
         smooth=dapi.plane,
@@ -83,7 +100,13 @@ def find_nuclei(
         pixel_size_um=pixel_size_um,
         leukocytes=leukocytes,
     )
-    found = _nuclei_of_regions(stain)
+    stained = dapi.plane > stain.lowest
+    dim: list[Part] = []
+    if epithelial is not None:
+        dim_lowest = max(ABOVE_NOISE * dapi.noise, DIM_FRACTION * dapi.half_height)
+        dim, dim_pixels = find_dim_nuclei(epithelial, dim_lowest, stain)
+        stained.ravel()[dim_pixels] = False
+    found = [(nucleus, True) for nucleus in dim] + _nuclei_of_regions(stained, stain)
     typical = typical_size([nucleus for nucleus, convex in found if convex], stain)
     nuclei: list[Part] = []
     for nucleus, convex in found:
@@ -91,12 +114,16 @@ def find_nuclei(
     return _sharp(_painted(nuclei, stain), dapi.plane)
 
 
-def _found_finer(signal: Signal, noise: float, pixel_size_um: float, leukocytes: Mask | None) -> Labels:
+def _found_finer(
+    signal: Signal, noise: float, pixel_size_um: float, leukocytes: Mask | None, epithelial: Mask | None
+) -> Labels:
     """Find the nuclei of a frame of coarse pixels between its pixels: a gap may be narrower than one."""
     finer = cv2.resize(signal, None, fx=2, fy=2, interpolation=cv2.INTER_CUBIC)
-    within = None if leukocytes is None else np.repeat(np.repeat(leukocytes, 2, axis=0), 2, axis=1)
+    within, ck = (
+        None if mask is None else np.repeat(np.repeat(mask, 2, axis=0), 2, axis=1) for mask in (leukocytes, epithelial)
+    )
     # Neighbours among the finer pixels share their noise, so that smoothing takes less of it away.
-    labels = np.ascontiguousarray(find_nuclei(finer, 2 * noise, pixel_size_um / 2, within)[::2, ::2])
+    labels = np.ascontiguousarray(find_nuclei(finer, 2 * noise, pixel_size_um / 2, within, ck)[::2, ::2])
     return _only(np.bincount(labels.ravel()) > 0, labels)
 
 
@@ -108,9 +135,9 @@ def _only(kept: NDArray[np.bool_], labels: Labels) -> Labels:
     return labels
 
 
-def _nuclei_of_regions(stain: NuclearStain) -> list[Found]:
+def _nuclei_of_regions(stained: Mask, stain: NuclearStain) -> list[Found]:
     """Return the nuclei of all regions, in the order of the regions."""
-    regions = find_regions(stain.smooth > stain.lowest)
+    regions = find_regions(stained)
     single = find_single_nuclei(regions, stain, stain.min_area)
     one_peaked = rise_to_one_peak(stain.smooth, regions.labels, len(regions.sizes) - 1, stain.lowest, DEPTH)
     large = np.flatnonzero(regions.sizes >= stain.min_area)

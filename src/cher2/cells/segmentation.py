@@ -90,7 +90,7 @@ def segment(
     ck, cd45 = (prepare_stain(signals[role], backgrounds[role].noise, pixel_size_um) for role in ("ck", "cd45"))
     epithelial = where_present(ck, pixel_size_um)
     leukocytes = where_present(cd45, pixel_size_um) & ~epithelial
-    own_nuclei = partial(find_nuclei, signals["dapi"], backgrounds["dapi"].noise, pixel_size_um, leukocytes)
+    own_nuclei = partial(find_nuclei, signals["dapi"], backgrounds["dapi"].noise, pixel_size_um, leukocytes, epithelial)
     bodies_around = partial(find_bodies, ck=ck, cd45=cd45, leukocytes=leukocytes, pixel_size_um=pixel_size_um)
     if segmenter is None:
         nuclei = own_nuclei()

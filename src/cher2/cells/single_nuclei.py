@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cher2.cells.grouped import sorted_within
-from cher2.cells.mosaic import Mosaic
+from cher2.cells.mosaic import Mosaic, side_by_side
 from cher2.cells.parts import Labels, Mask, Outline, Part, Signal, solidity_of_outline
 
 CONVEX = 0.95
@@ -127,6 +127,44 @@ def find_single_nuclei(regions: Regions, stain: NuclearStain, least: float) -> d
     }
 
 
+def find_dim_nuclei(epithelial: Mask, lowest: float, stain: NuclearStain) -> tuple[list[Part], NDArray[np.intp]]:
+    """Return the nuclei that the frame's lowest threshold misses or cuts, each one convex piece by itself.
+
+    Parameters
+    ----------
+    epithelial : ndarray of bool, shape (Y, X)
+        Where to look: another stain tells that a cell is there.
+    lowest : float
+        The threshold that serves in place of the frame's.
+    stain : NuclearStain
+
+    Returns
+    -------
+    nuclei : list of Part
+        Of regions so dim that the frame's threshold would not lie below their outline; top to bottom.
+    pixels : ndarray of int
+        Flat indices of the pixels of their regions.
+    """
+    # An outline encloses its area, half of its own pixels, and one (Pick's theorem).
+    cells = [_part(outline) for outline in _outlines(epithelial, stain.min_area - 1)]
+    lit = [Part(at.top, at.left, at.mask & at.of(epithelial) & (at.of(stain.smooth) > lowest)) for at in cells]
+    mosaic = side_by_side(lit, epithelial.shape[1])
+    within = None if stain.leukocytes is None else mosaic.of(stain.leukocytes)
+    beside = replace(stain.on(mosaic), lowest=lowest, leukocytes=within)
+    regions = find_regions(mosaic.labels > 0)
+    brightest = np.zeros(len(regions.sizes), np.float32)
+    np.maximum.at(brightest, regions.owner, beside.smooth.ravel()[regions.pixels])
+    chosen = (brightest < stain.lowest / OUTLINE)[regions.owner]
+    pixels, owner = regions.pixels[chosen], regions.owner[chosen]
+    dim = Regions(regions.labels, pixels, owner, np.bincount(owner, minlength=len(regions.sizes)))
+    found = find_single_nuclei(dim, beside, stain.min_area)
+    cell = np.zeros(len(regions.sizes), np.intp)
+    cell[regions.owner] = mosaic.owner
+    nuclei = [mosaic.in_frame(int(cell[region]), nucleus) for region, nucleus in found.items()]
+    nuclei.sort(key=lambda nucleus: (nucleus.top, nucleus.left))
+    return nuclei, mosaic.source[np.isin(regions.owner, list(found))]
+
+
 def _most_lit(outline: Outline, stain: NuclearStain) -> float:
     """Return how many pixels a nucleus and its blurred light cover at most; where more are lit, another is beside."""
     if stain.leukocytes is None:
@@ -161,14 +199,14 @@ def _pieces_above(
     """Return the pieces of regions above a level of each region that are no specks: region and outline."""
     above = np.zeros(regions.labels.shape, np.uint8)
     above.ravel()[pixels] = stain.smooth.ravel()[pixels] > level[owner]
-    outlines = _outlines(above.view(np.bool_), stain)
+    outlines = _outlines(above.view(np.bool_), stain.min_area / 4)
     return [(int(regions.labels[outline[0, 0, 1], outline[0, 0, 0]]), outline) for outline in outlines]
 
 
-def _outlines(mask: Mask, stain: NuclearStain) -> list[Outline]:
-    """Return the outer outlines of the pieces of a mask that are no specks."""
+def _outlines(mask: Mask, least: float) -> list[Outline]:
+    """Return the outer outlines of the pieces of a mask that enclose at least so many pixels."""
     outlines, _ = cv2.findContours(mask.view(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
-    return [one for one in outlines if cv2.contourArea(one) + len(one) / 2 >= stain.min_area / 4]
+    return [one for one in outlines if cv2.contourArea(one) + len(one) / 2 >= least]
 
 
 def _part(outline: Outline) -> Part:

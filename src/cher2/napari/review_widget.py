@@ -7,7 +7,7 @@ from pathlib import Path
 
 import napari.viewer
 from napari.utils.notifications import show_error
-from qtpy.QtCore import QEvent, Qt, QTimer
+from qtpy.QtCore import QEvent, QObject, Qt, QTimer
 from qtpy.QtGui import QCloseEvent
 from qtpy.QtWidgets import (
     QCheckBox,
@@ -52,6 +52,7 @@ class ReviewWidget(QWidget):
         self._viewer = viewer
         self.panel: ReviewPanel | None = None
         self._shortcuts: ReviewShortcuts | None = None
+        self._window: QWidget | None = None
         self.study, self.reader, self.reviews = QLineEdit(), QLineEdit(login_name()), QLineEdit()
         self.browse_button, self.open_button = QPushButton("Choose…"), QPushButton("Review")
         self.queue, self.blind = QComboBox(), QCheckBox("Blind: hide grades, patients and cohorts")
@@ -109,7 +110,7 @@ class ReviewWidget(QWidget):
         name = f"Cells of {study.path.absolute().name}"
         self._viewer.window.add_dock_widget(self.panel.cells, name=name, area="bottom")
         self._shortcuts = ReviewShortcuts(self.panel.commands)
-        self._shortcuts.attach(window)
+        self._attach()
 
     def close_study(self) -> None:
         """Close the study that is open: no layer, no dock, no key and no thread stays behind."""
@@ -117,6 +118,9 @@ class ReviewWidget(QWidget):
         if self._shortcuts is not None:
             self._shortcuts.detach()
             self._shortcuts = None
+        if self._window is not None:
+            self._window.removeEventFilter(self)
+            self._window = None
         if panel is None:
             return
         try:
@@ -145,9 +149,17 @@ class ReviewWidget(QWidget):
         self.close_study()
         super().closeEvent(event)
 
+    def eventFilter(self, watched: QObject | None, event: QEvent | None) -> bool:  # noqa: N802  (Qt's name)
+        """Close the study before its window: afterwards there is nothing left to close it with."""
+        if event is not None and event.type() == QEvent.Type.Close and watched is self._window:
+            self.close_study()
+        return bool(super().eventFilter(watched, event))
+
     def _attach(self) -> None:
         if self._shortcuts is not None:
-            self._shortcuts.attach(main_window(self))
+            self._window = main_window(self)
+            self._window.installEventFilter(self)
+            self._shortcuts.attach(self._window)
 
     def _browse(self) -> None:
         folder = QFileDialog.getExistingDirectory(self, "Study folder", self.study.text())

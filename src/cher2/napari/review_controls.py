@@ -118,8 +118,9 @@ class DecisionButtons(QWidget):
         (
             ("previous", "◀"),
             ("next", "▶"),
-            ("next_unreviewed", "Next open"),
-            ("outlines", "Outlines"),
+            ("next_unreviewed", "Open"),
+            ("outlines", "Edit"),
+            ("agreement", "Kappa"),
             ("show_keys", "Keys"),
         ),
     )

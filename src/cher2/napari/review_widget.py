@@ -19,6 +19,7 @@ from qtpy.QtWidgets import (
     QLineEdit,
     QMainWindow,
     QPushButton,
+    QSizePolicy,
     QVBoxLayout,
     QWidget,
 )
@@ -202,7 +203,9 @@ class ReviewWidget(QWidget):
         form.addRow(QLabel("<i>For research use only</i>"))
         self._column = QVBoxLayout(self)
         self._column.setContentsMargins(0, 0, 0, 0)
-        self._column.addWidget(self.form)
+        self._column.addWidget(self.form, 0, Qt.AlignmentFlag.AlignTop)
+        # napari would push the cells of a dock that does not ask for height down by a stretch.
+        self.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Expanding)
         self.setMinimumWidth(400)
 
 

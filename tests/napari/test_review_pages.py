@@ -134,3 +134,41 @@ def test_a_deleted_cell_leaves_the_queue(review, qtbot):
     assert len(session.order) == before - 1
     assert row not in session.order
     panel.commands["outlines"]()
+
+
+def test_a_cell_that_a_reader_drew_is_the_next_to_be_graded(review, home, qtbot):
+    panel, session = review.panel, review.panel.session
+    panel.commands["outlines"]()
+    layer = panel.outlines.editor.layer
+    image = str(session.cells["image"].iloc[session.current])
+    number = int(layer.data.max()) + 1
+    free = np.argwhere(layer.data == 0)
+    inside = ((free > 20) & (free < np.array(layer.data.shape) - 20)).all(axis=1)
+    empty = [(y, x) for y, x in free[inside].tolist() if not layer.data[y - 8 : y + 9, x - 8 : x + 9].any()]
+    y, x = empty[0]
+    rows, columns = np.ogrid[: layer.data.shape[0], : layer.data.shape[1]]
+    layer.data = np.where(np.hypot(rows - y, columns - x) < 7, number, layer.data)
+    saved = panel.outlines.editor.save()
+    assert saved is not None
+    [drawn] = saved.change.added
+    assert session.current == session.ledger.row_of(image, drawn)
+    panel.commands["grade_3"]()
+    panel.commands["outlines"]()
+    with closing(open_log(Study(home))) as log:
+        last = log.entries()[-1]
+    assert (last.image, last.object_id, last.kind, last.grade) == (image, drawn, "ctc", 3)
+
+
+def test_without_its_images_a_study_is_reviewed_all_the_same(make_napari_viewer, home, qtbot):
+    shutil.rmtree(home.parent / "images")
+    viewer = make_napari_viewer(show=True)
+    widget = viewer.window.add_plugin_dock_widget("cher2", "Review study")[1]
+    widget.open_study(home, "anna", "patient", images=home.parent / "images")
+    panel = widget.panel
+    qtbot.waitUntil(lambda: "image" in panel.status.text(), timeout=WAIT_MS)
+    assert "--images" in panel.status.text()
+    before = panel.session.current
+    panel.commands["grade_2"]()
+    assert panel.session.current != before
+    assert not panel.session.unsaved
+    widget.close_study()

@@ -9,6 +9,7 @@ from cher2.errors import ReviewError
 from cher2.napari.frame_follower import FrameFollower
 from cher2.napari.outline_editor import OutlineEditor
 from cher2.report.cell_pictures import StudyFrames
+from cher2.review.outline_saving import SavedCorrection
 from cher2.review.session import ReviewSession
 
 
@@ -31,7 +32,7 @@ class OutlineDock(QObject):
         self._session, self._frames, self._follower = session, frames, follower
         self.editor = OutlineEditor(viewer)
         self._image = ""
-        self.editor.corrected.connect(lambda _: self._take())
+        self.editor.corrected.connect(self._take_saved)
         self.editor.taken_back.connect(lambda _: self._take())
 
     @property
@@ -93,6 +94,15 @@ class OutlineDock(QObject):
         self.editor.select(int(cell["object_id"]))
         self._image = image
         self._follower.set_held(True)
+
+    def _take_saved(self, saved: SavedCorrection) -> None:
+        """Take over a correction, and go to the cell that was drawn: the next key is meant for it."""
+        self._take()
+        drawn = (*saved.change.added, *saved.change.changed)
+        rows = [self._session.ledger.row_of(self._image, number) for number in drawn]
+        here = [row for row in rows if row is not None and row in self._session.order]
+        if here and self._session.current not in here:
+            self._session.go_to(here[0])
 
     def _take(self) -> None:
         """Take over what was saved: other cells, other measurements, other grades."""

@@ -309,8 +309,12 @@ class ReviewPanel(QWidget):
         self.session.retry()
 
     def _look_for_others(self) -> None:
-        if not self.session.unsaved:
-            self._do(self.session.refresh)
+        if self.session.unsaved:
+            return
+        try:
+            self.session.refresh()
+        except Cher2Error as error:
+            self._say(str(error), is_error=True)
 
     def _say(self, text: str, *, is_error: bool = False) -> None:
         self.status.setStyleSheet(ERROR_STYLE if is_error else "")

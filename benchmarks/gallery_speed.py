@@ -23,33 +23,18 @@ from marks import Figure, print_figures
 from qtpy.QtCore import QEvent, QObject, QPoint, QPointF, Qt
 from qtpy.QtGui import QWheelEvent
 from qtpy.QtWidgets import QApplication, QWidget
+from review_study import make_study
 
-from cher2.batch.run import run_study
 from cher2.napari.gallery import CellState, Gallery
 from cher2.napari.picture_loader import PictureLoader
 from cher2.report.cell_pictures import StudyFrames, cell_places
-from cher2.simulate.settings import StudySettings
-from cher2.simulate.study import simulate_study
 from cher2.study.folder import Study
 
 CELLS = 10_000
-COPIES = 40
 STEPS, JUMPS = 400, 40
 LEAST_FRAMES_A_SECOND, MOST_NEXT_MS, MOST_MEMORY_MB = 30.0, 50.0, 1024.0
 WINDOW = (1280, 800)
 PATIENCE_S = 30.0
-
-
-def make_study(folder: Path) -> Study:
-    """Simulate a few frames, link them to many names, and score them all."""
-    settings = StudySettings(patients=8, frames_per_patient=1, ctcs_per_patient=32, seed=20281)
-    simulate_study(folder / "simulated", settings)
-    images = folder / "simulated" / "images"
-    for path in sorted(images.rglob("*.tif")):
-        for number in range(1, COPIES):
-            path.with_name(f"copy_{number:02d}_{path.name}").hardlink_to(path)
-    run_study(images, folder / "study", workers=1)
-    return Study(folder / "study")
 
 
 def cells_of(study: Study) -> pd.DataFrame:

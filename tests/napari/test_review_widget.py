@@ -246,6 +246,36 @@ def test_a_click_on_a_cell_in_the_image_makes_it_current(viewer, widget, canvas,
     qtbot.waitUntil(lambda: session.current == other, timeout=WAIT_MS)
 
 
+def test_a_click_on_what_the_machine_rejected_lets_a_reader_call_it_a_ctc(viewer, widget, canvas, home, qtbot):
+    session, study = widget.panel.session, Study(home)
+    image = session.cells["image"].iloc[session.current]
+    objects = study.objects_of(image)
+    rejected = objects[(objects["kind"] == "leukocyte") & ~objects["touches_border"]].iloc[0]
+    length = len(session.order)
+    size = shown(widget).pixel_size_um
+    camera = viewer.scene.camera if hasattr(viewer, "scene") else viewer.camera
+    camera.center = (0, rejected["y_px"] * size, rejected["x_px"] * size)
+    qtbot.wait(200)
+    QTest.mouseClick(canvas, Qt.MouseButton.LeftButton, pos=canvas.rect().center())
+    qtbot.waitUntil(lambda: session.cells["object_id"].iloc[session.current] == rejected["object_id"], timeout=WAIT_MS)
+    row = session.current
+    assert len(session.order) == length + 1
+    session.set_queue("uncertain")
+    assert row not in session.order
+    session.set_queue("patient")
+    session.look_at(image, int(rejected["object_id"]))
+    QTest.keyClick(canvas, Qt.Key.Key_2)
+    [entry] = decisions(home)
+    assert (entry.object_id, entry.kind_before, entry.kind, entry.grade) == (
+        rejected["object_id"],
+        "leukocyte",
+        "ctc",
+        2,
+    )
+    session.set_queue("uncertain")
+    assert row in session.order
+
+
 def test_the_frame_is_centred_on_the_current_cell(viewer, widget, canvas, qtbot):
     session = widget.panel.session
     QTest.keyClick(canvas, Qt.Key.Key_N)

@@ -11,6 +11,9 @@ from cher2.study.folder import OBJECTS, SCORE, Study
 
 KINDS = {"not_ctc": "other"}
 
+CTCS = 63
+"""CTCs of the synthetic study that the tests score; test_review_cells holds it against the run's table of patients."""
+
 
 def a_decision(action="grade", grade=None, *, image="a.tif", object_id=1, at=(10.0, 10.0), reader="Eva", **fields):
     """Return a decision on a cell; its kind follows from what it does."""

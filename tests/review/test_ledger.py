@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from reading import change_objects, score_anew, undo_of
+from reading import CTCS, change_objects, score_anew, undo_of
 
 from cher2.errors import StudyError
 from cher2.review.ledger import Ledger
@@ -85,7 +85,7 @@ def test_the_final_table(study):
     no_ctc = ledger.decision_on(second, "not_ctc", "Bo", ledger.machine(second), ("other", None))
     ledger.follow(numbered([graded(ledger, first, 0), no_ctc]))
     table = ledger.final_cells()
-    assert len(table) == 62
+    assert len(table) == CTCS
     assert table["kind_final"].iloc[[first, second, third]].tolist() == ["ctc", "other", "ctc"]
     assert table["grade"].iloc[first] == 0
     assert table["grade"].isna().sum() == 1
@@ -108,7 +108,7 @@ def test_a_rejected_object_that_somebody_judges_appears(study):
     for found in (ledger, Ledger(study, [decision])):
         changed = found.follow([decision])
         at = found.row_of(FRAME, decision.object_id)
-        assert len(found) == 63
+        assert len(found) == CTCS + 1
         assert changed.tolist() == ([at] if found is ledger else [])
         assert found.standing(at).kind == "ctc"
         assert found.machine(at)[0] != "ctc"
@@ -137,7 +137,7 @@ def test_an_image_scored_anew_keeps_its_decisions_cell_by_cell(study):
     assert len(set(found)) == 9
     np.testing.assert_allclose(after.cells[["y_px", "x_px"]].to_numpy()[found], places + np.array([3, -2]))
     assert [after.standing(row).grade for row in found] == [at % 4 for at in range(9)]
-    assert len(after) == 62
+    assert len(after) == CTCS
 
 
 def test_a_number_that_is_another_cells_now_does_not_mislead(study):
@@ -160,7 +160,7 @@ def test_a_decision_on_what_is_a_copy_now_is_listed(study):
 
     change_objects(study, FRAME, change)
     after = Ledger(study, [entry])
-    assert (after.lost, len(after)) == ((entry,), 61)
+    assert (after.lost, len(after)) == ((entry,), CTCS - 1)
 
 
 def test_what_moved_farther_than_a_cell_is_lost_and_listed(study):

@@ -65,3 +65,14 @@ def test_an_empty_list_has_no_current_row():
         assert not place.step(1)
         assert not place.step(-1)
         assert place.following(lambda row: True) is None
+
+
+def test_a_row_is_put_behind_the_current_one():
+    place = Place()
+    place.insert(7)
+    assert place.current == 7
+    place.set_rows([4, 5, 6], 5)
+    place.insert(9)
+    assert place.rows.tolist() == [4, 5, 9, 6]
+    assert place.current == 5
+    assert place.go_to(9)

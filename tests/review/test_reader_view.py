@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from reading import change_objects
+from reading import CTCS, change_objects
 
 from cher2.errors import ReviewError
 from cher2.patients.summary import summarise_patients
@@ -56,7 +56,7 @@ def test_another_queue_keeps_the_current_cell_where_it_is_in_it(study):
     for name in ("uncertain", "decisive", "sample", "patient"):
         view.set_queue(name)
         assert view.current == row
-        assert sorted(view.order.tolist()) == list(range(62))
+        assert sorted(view.order.tolist()) == list(range(CTCS))
     view.set_queue("second")
     assert (view.current, len(view.order)) == (None, 0)
     with pytest.raises(ReviewError, match="no queue"):
@@ -88,17 +88,17 @@ def test_a_filter_keeps_the_current_cell_where_it_lets_it_through(study):
     assert not view.go_next_unreviewed()
     view.set_filter(CellFilter(rows=frozenset({5, 9})))
     assert view.order.tolist() == [5, 9]
-    assert orders == [9, 61, 1, 0, 2]
+    assert orders == [9, CTCS - 1, 1, 0, 2]
 
 
 def test_the_next_unreviewed_is_sought_beyond_the_end(study):
-    view = seen(study, decided=[(row, "Bo", 1) for row in range(60)])
-    view.go_to(60)
+    view = seen(study, decided=[(row, "Bo", 1) for row in range(CTCS - 2)])
+    view.go_to(CTCS - 2)
     assert view.go_next_unreviewed()
-    assert view.current == 61
+    assert view.current == CTCS - 1
     assert view.go_next_unreviewed()
-    assert view.current == 60
-    done = seen(study, decided=[(row, "Bo", 1) for row in range(62)])
+    assert view.current == CTCS - 2
+    done = seen(study, decided=[(row, "Bo", 1) for row in range(CTCS)])
     assert not done.go_next_unreviewed()
     assert done.current == 0
 
@@ -111,7 +111,7 @@ def test_a_blind_view_hides_what_others_say(study):
     assert not view.standing(1).hidden
     # Hidden grades are no reason to leave a cell out: that would tell them.
     view.set_filter(CellFilter(grades=frozenset({3}), kinds=frozenset({"ctc"})))
-    assert len(view.order) == 62
+    assert len(view.order) == CTCS
 
 
 def test_going_from_an_open_queue_to_a_blind_one_hides_and_back_shows(study):
@@ -124,7 +124,7 @@ def test_going_from_an_open_queue_to_a_blind_one_hides_and_back_shows(study):
     view.set_queue("second")
     view.set_queue("uncertain")
     assert (view.standing(0).hidden, view.standing(0).reader) == (False, "Bo")
-    assert changed == [62, 62]
+    assert changed == [CTCS, CTCS]
 
 
 @pytest.mark.parametrize("queue", ["patient", "uncertain", "decisive", "sample"])

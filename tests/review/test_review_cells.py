@@ -7,11 +7,13 @@ import shutil
 
 import numpy as np
 import pytest
-from reading import a_decision, change_objects, score_anew
+from reading import CTCS, a_decision, change_objects, score_anew
 
 from cher2.errors import StudyError
-from cher2.review.cells import reviewed_cells, score_fingerprint, scored_images
+from cher2.review.cells import reviewed_cells, scored_images
 from cher2.study.folder import OBJECTS, SCORE, Study
+from cher2.study.label_file import labels_fingerprint
+from cher2.study.tables import read_csv
 
 FRAME = "P03/frame_01.ome.tif"
 
@@ -27,7 +29,7 @@ def named(cells):
 
 def decision_on(study, cell, **fields):
     """Return a decision on an object, as if it was made with the results that are there."""
-    score = score_fingerprint(study.score_of(cell["image"]))
+    score = labels_fingerprint(study.score_of(cell["image"]))
     where = {"image": cell["image"], "object_id": int(cell["object_id"]), "at": (cell["y_px"], cell["x_px"])}
     return a_decision(**(where | {"score": score, "radius_px": cell["diameter_um"] / 2 / 0.64} | fields))
 
@@ -40,8 +42,12 @@ def test_they_are_the_ctcs_in_the_order_of_the_samples(study):
         for number in sorted(study.objects_of(image).query("kind == 'ctc'")["object_id"].tolist())
     ]
     assert named(cells) == expected
-    assert len(expected) == 62  # by the run's own table of patients: 12 + 5 + 9 + 6 + 14 + 6 + 3 + 7
-    assert cells.table.index.tolist() == list(range(62))
+    assert (
+        len(expected)
+        == CTCS
+        == read_csv(study.path / "patients.csv", StudyError, "patients")["n_ctcs"].astype(int).sum()
+    )
+    assert cells.table.index.tolist() == list(range(CTCS))
     # 0.64 um a pixel, and a circle of the same area.
     radius = np.sqrt(cells.table["area_um2"].to_numpy() / np.pi) / 0.64
     np.testing.assert_allclose(cells.radius_px, radius)
@@ -49,11 +55,11 @@ def test_they_are_the_ctcs_in_the_order_of_the_samples(study):
 
 
 def test_the_fingerprint_is_that_of_the_images_results(study):
-    prints = {image: score_fingerprint(study.score_of(image)) for image in study.samples["image"]}
+    prints = {image: labels_fingerprint(study.score_of(image)) for image in study.samples["image"]}
     cells = reviewed_cells(study)
     assert [prints[image] for image in cells.table["image"]] == cells.fingerprints.tolist()
     assert len(set(prints.values())) == 8
-    assert score_fingerprint(None) == score_fingerprint({}) == score_fingerprint({"source": "?"}) == "-"
+    assert labels_fingerprint(None) == labels_fingerprint({}) == labels_fingerprint({"source": "?"}) == "-"
 
 
 def test_a_copy_in_another_frame_is_left_out(study):
@@ -65,7 +71,7 @@ def test_a_copy_in_another_frame_is_left_out(study):
 
     change_objects(study, FRAME, change)
     cells = reviewed_cells(study)
-    assert len(cells) == 61
+    assert len(cells) == CTCS - 1
     assert (FRAME, first) not in named(cells)
 
 
@@ -74,7 +80,7 @@ def test_an_object_that_a_reader_judged_is_among_them_whatever_the_machine_took_
     rejected = objects[objects["kind"] != "ctc"].iloc[[0, -1]]
     decisions = [decision_on(study, row, reader="Eva") for _, row in rejected.iterrows()]
     cells = reviewed_cells(study, decisions)
-    assert len(cells) == 64
+    assert len(cells) == CTCS + 2
     assert {(FRAME, number) for number in rejected["object_id"].tolist()} <= set(named(cells))
     # In its place among the others.
     assert cells.table["object_id"][cells.table["image"] == FRAME].is_monotonic_increasing
@@ -108,13 +114,13 @@ def test_a_cell_that_is_no_ctc_any_more_keeps_its_decision_though_a_ctc_is_near(
 def test_decisions_whose_cell_is_gone_add_nothing(study):
     gone = a_decision(image=FRAME, at=(-500.0, -500.0))
     elsewhere = a_decision(image="P99/no.tif")
-    assert len(reviewed_cells(study, [gone, elsewhere])) == 62
+    assert len(reviewed_cells(study, [gone, elsewhere])) == CTCS
 
 
 def test_images_that_are_not_scored_are_left_out(study):
     shutil.rmtree(study.folder_of(FRAME))
     assert FRAME not in scored_images(study)
-    assert len(reviewed_cells(study)) == 62 - 9
+    assert len(reviewed_cells(study)) == CTCS - 9
 
 
 @pytest.mark.parametrize("rejected", [True, False])

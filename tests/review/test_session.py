@@ -8,7 +8,7 @@ from contextlib import closing, contextmanager
 
 import numpy as np
 import pytest
-from reading import change_objects, score_anew
+from reading import CTCS, change_objects, score_anew
 
 from cher2.errors import ReviewError
 from cher2.review.log import DecisionLog
@@ -100,7 +100,7 @@ def test_a_grade_is_stored_with_all_that_it_needs_and_goes_on(study, start):
     assert (entry.kind_before, entry.grade_before) == session.ledger.machine(first)
     standing = session.standing(first)
     assert (standing.grade, standing.reviewed, standing.unsaved, standing.reader) == (3, True, False, "Eva")
-    assert str(session.progress) == "1 of 62 reviewed"
+    assert str(session.progress) == f"1 of {CTCS} reviewed"
 
 
 def test_every_decision_says_what_it_should(study, start):
@@ -120,10 +120,10 @@ def test_every_decision_says_what_it_should(study, start):
     # Notes and skips decide nothing.
     standing = session.standing(row)
     assert (standing.reviewed, standing.skipped, standing.grade) == (False, True, machine[1])
-    assert str(session.progress) == "2 of 62 reviewed, 1 skipped"
-    assert session.progress.total == 62
+    assert str(session.progress) == f"2 of {CTCS} reviewed, 1 skipped"
+    assert session.progress.total == CTCS
     session.set_filter(CellFilter(unreviewed=True))
-    assert session.progress.total == 59
+    assert session.progress.total == CTCS - 3
 
 
 def test_undo_and_redo_are_entries_and_go_to_the_cell(study, start):
@@ -296,7 +296,7 @@ def test_a_rejected_object_becomes_a_ctc(study, start):
     session.grade(3)
     assert session.patient("P03")["n_ctcs"] == before + 2
     other = start("Bo")
-    assert len(other.order) == 64
+    assert len(other.order) == CTCS + 2
     assert other.patient("P03")["n_ctcs"] == before + 2
 
 
@@ -313,7 +313,7 @@ def test_a_locked_file_leaves_a_decision_unsaved_and_it_is_stored_once(study, st
         assert "another program holds" in failures[0]
         standing = session.standing(first)
         assert (standing.grade, standing.unsaved, standing.reviewed) == (3, True, False)
-        assert str(session.progress) == "0 of 62 reviewed, 1 not saved"
+        assert str(session.progress) == f"0 of {CTCS} reviewed, 1 not saved"
         assert session.patient("P01")["n_grade_3"] == 0
         with pytest.raises(ReviewError, match="not saved yet"):
             session.undo()
@@ -331,7 +331,7 @@ def test_a_locked_file_leaves_a_decision_unsaved_and_it_is_stored_once(study, st
     assert (session.unsaved, counts[-1]) == ((), 0)
     standing = session.standing(first)
     assert (standing.grade, standing.unsaved, standing.reviewed) == (3, False, True)
-    assert str(session.progress) == "1 of 62 reviewed, 1 skipped"
+    assert str(session.progress) == f"1 of {CTCS} reviewed, 1 skipped"
     assert session.patient("P01")["n_grade_3"] == 1
     assert session.undo()
     assert session.undo()
@@ -471,7 +471,7 @@ def test_decisions_stay_with_their_cells_when_the_images_are_scored_anew(study, 
     read = [row for row in session.order.tolist() if session.standing(row).reviewed]
     found = sorted((session.standing(row).grade, *session.cells[["y_px", "x_px"]].to_numpy()[row]) for row in read)
     np.testing.assert_allclose(found, [(grade, *(places[grade] + (3, -2))) for grade in (0, 1, 2)])
-    assert session.progress.total == 61
+    assert session.progress.total == CTCS - 1
     # The newest decision has no cell: the one before is taken back.
     assert session.undo()
     assert sorted(session.standing(row).grade for row in read if session.standing(row).reviewed) == [0, 1]

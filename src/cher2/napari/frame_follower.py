@@ -43,7 +43,8 @@ class FrameFollower(QObject):
     """The name of a frame that is read now."""
     failed = Signal(str, str)
     """The name of a frame that cannot be read, and why."""
-    cell_clicked = Signal(int)
+    object_clicked = Signal(str, int)
+    """The name of the frame, and the number of an object in it."""
 
     def __init__(
         self, viewer: napari.viewer.Viewer, view: ReaderView, frames: StudyFrames, parent: QObject | None = None
@@ -140,7 +141,7 @@ class FrameFollower(QObject):
         return outline_colours(kinds, grades)
 
     def _pick(self, viewer: Any, event: Any) -> Generator[None, None, None]:
-        """Make a cell of the review the current one by a click on it that is no drag."""
+        """Tell of a click on an object that is no drag."""
         yield
         dragged = False
         while event.type == "mouse_move":
@@ -149,9 +150,9 @@ class FrameFollower(QObject):
         layers = self.layers
         if dragged or layers is None or layers.shown is None or self._painting(viewer):
             return
-        row = self._view.ledger.row_of(layers.shown.image, layers.object_at(event.position))
-        if row is not None:
-            self.cell_clicked.emit(row)
+        number = layers.object_at(event.position)
+        if number:
+            self.object_clicked.emit(layers.shown.image, number)
 
     def _painting(self, viewer: Any) -> bool:
         """Say whether a click means a tool of the active layer, not a cell."""

@@ -171,7 +171,7 @@ class ReviewPanel(QWidget):
         self.cells.cell_chosen.connect(self._go_to)
         self.cells.filter_by_selection.connect(self.controls.set_selection)
         self.agreement.cells_chosen.connect(self._look_at)
-        self.follower.cell_clicked.connect(self._go_to)
+        self.follower.object_clicked.connect(lambda image, number: self._do(lambda: session.look_at(image, number)))
         self.follower.arrived.connect(self._frame_arrived)
         self.follower.failed.connect(self._frame_failed)
         self._loader.loaded.connect(self._pictures_arrived)
@@ -239,6 +239,8 @@ class ReviewPanel(QWidget):
             self._known = len(self.session.cells)
             self._scales = unit_scales(self.session.cells, self.session.protocol.grade.unit)
             self.cells.take_cells()
+            self.cells.take_order()
+            self.cells.take_current(self.session.current)
         self.cells.take_standings(rows.tolist())
         if self.session.current in rows:
             self._show_cell(self.session.current)

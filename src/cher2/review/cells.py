@@ -19,6 +19,7 @@ from cher2.review.outline_log import EDITS, has_corrections
 from cher2.review.outlines import corrected_objects
 from cher2.review.state import match_cells, match_numbers
 from cher2.study.folder import OBJECTS, Study
+from cher2.study.label_file import labels_fingerprint
 
 _AT_ONCE = 500
 """Images whose tables are open at the same time."""
@@ -46,19 +47,11 @@ class StudyCells:
         return len(self.table)
 
 
-def score_fingerprint(score: dict[str, Any] | None) -> str:
-    """Return what tells one segmentation of an image from another: while it stays, so do the objects' numbers."""
-    score = score or {}
-    source = score.get("source")
-    digest = source.get("digest", "") if isinstance(source, dict) else ""
-    return f"{score.get('measuring', '')}-{str(digest)[:16]}"
-
-
 def study_cells(study: Study, table: pd.DataFrame) -> StudyCells:
     """Add to rows of a study's tables of objects what decisions need to find them."""
     images = table["image"].unique()
     scores = {image: study.score_of(image) or {} for image in images}
-    prints = {image: score_fingerprint(score) for image, score in scores.items()}
+    prints = {image: labels_fingerprint(score) for image, score in scores.items()}
     sizes = {image: _pixel_size_um(study, image, score) for image, score in scores.items()}
     table = table.reset_index(drop=True)
     radius = table["diameter_um"].to_numpy(float) / 2 / table["image"].map(sizes).to_numpy(float)

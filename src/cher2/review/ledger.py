@@ -50,6 +50,8 @@ class Ledger:
         self._entries: list[Decision] = []
         self.gone: set[int] = set()
         """Rows of objects that a correction of outlines took away since the cells were read."""
+        self.looked_at: set[int] = set()
+        """Rows of objects that a reader only wanted to see: they are in no queue until they are judged."""
         self._forget_rows()
         self._number(0)
         self._take(entries)
@@ -193,6 +195,19 @@ class Ledger:
         """
         objects = corrected_objects(self.study, image)
         return self._add(objects[objects["duplicate_of"] == ""])
+
+    def add_object(self, image: str, object_id: int) -> int | None:
+        """Add one object to the table, of whatever kind, so that it can be judged.
+
+        Returns
+        -------
+        int or None
+            Its row; None where the image has no such object, or it is a copy of a cell in another frame.
+        """
+        objects = corrected_objects(self.study, image)
+        added = self._add(objects[(objects["object_id"] == object_id) & (objects["duplicate_of"] == "")])
+        self.looked_at |= set(added.tolist())
+        return self.row_of(image, object_id)
 
     def take_corrected(self, image: str) -> NDArray[np.intp]:
         """Take over an image whose outlines were corrected: cells that changed, came or went.

@@ -13,8 +13,9 @@ from cher2.errors import ReviewError, StudyError
 from cher2.review.outline import Labels
 from cher2.review.outline_log import Correction, in_force, read_corrections, rows_of
 from cher2.review.outline_replay import Replay, areas_of, replay
-from cher2.review.outline_rules import labels_fingerprint, score_of
+from cher2.review.outline_rules import score_of
 from cher2.study.folder import LABELS, Study
+from cher2.study.label_file import labels_fingerprint
 
 
 @dataclass(frozen=True, eq=False)

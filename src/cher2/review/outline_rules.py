@@ -32,13 +32,6 @@ def score_of(study: Study, image: str) -> dict[str, Any]:
     return score
 
 
-def labels_fingerprint(score: dict[str, Any]) -> str:
-    """Return what tells one segmentation of an image from another: while it stays, so do the objects' numbers."""
-    source = score.get("source")
-    digest = source.get("digest", "") if isinstance(source, dict) else ""
-    return f"{score.get('measuring', '')}-{str(digest)[:16]}"
-
-
 def sample_rules(study: Study, image: str, protocol: Protocol | None = None) -> SampleRules:
     """Return the rules by which the sample of an image was graded.
 

@@ -15,9 +15,10 @@ from cher2.review.outline import outline_of, place_of
 from cher2.review.outline_change import OutlineChange, changed_objects
 from cher2.review.outline_frame import FrameOutlines, check_same_frame, load_outlines, measured_rows
 from cher2.review.outline_log import Correction, in_force, read_corrections, write_correction
-from cher2.review.outline_rules import labels_fingerprint, score_of
+from cher2.review.outline_rules import score_of
 from cher2.review.outlines import graded_rows
 from cher2.study.folder import Study
+from cher2.study.label_file import labels_fingerprint
 
 
 @dataclass(frozen=True, eq=False)

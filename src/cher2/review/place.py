@@ -35,6 +35,11 @@ class Place:
         self._place_of = {row: at for at, row in enumerate(self.rows.tolist())}
         self._at = self._place_of.get(current, 0) if current is not None else 0
 
+    def insert(self, row: int) -> None:
+        """Put a row that is not in the list behind the current one."""
+        at = self._at + 1 if len(self.rows) else 0
+        self.set_rows(np.insert(self.rows, at, row).tolist(), self.current)
+
     def go_to(self, row: int) -> bool:
         """Make a row current; returns whether it was not.
 

@@ -143,6 +143,30 @@ class ReaderView:
         """
         self._moved(self._place.go_to(row))
 
+    def look_at(self, image: str, object_id: int) -> None:
+        """Make any object of an image the current one, also one that the machine took for no CTC.
+
+        Where it is not in the queue, it comes next in it.
+
+        Raises
+        ------
+        ReviewError
+            There is no such object, or it is a copy of a cell in another frame.
+        """
+        row = self.ledger.row_of(image, object_id)
+        if row is None:
+            row = self.ledger.add_object(image, object_id)
+        if row is None or row in self.ledger.gone:
+            raise ReviewError(
+                f"object {object_id} of {image} cannot be judged here",
+                remedy="It is a copy of a cell in another frame, or no longer there",
+            )
+        if row not in self._place:
+            self._place.insert(row)
+            self._changed(np.array([row]))
+            self.order_changed.emit()
+        self.go_to(row)
+
     def go_next(self) -> None:
         """Go to the next cell; from the last nowhere."""
         self._moved(self._place.step(1))
@@ -206,7 +230,8 @@ class ReaderView:
         if self.blind and not self._queue.blind:
             order = shuffled(self.cells, order, self._seed)
         patients = self.cells["patient_id"].tolist()
-        there = [at for at in order.tolist() if at not in self.ledger.gone]
+        unasked = {at for at in self.ledger.looked_at if not self.ledger.entries_of(at)}
+        there = [at for at in order.tolist() if at not in self.ledger.gone and at not in unasked]
         kept = [at for at in there if self._filter.keeps(at, patients[at], standings[at])]
         self._place.set_rows(kept, row)
         self.order_changed.emit()

@@ -35,13 +35,8 @@ class ReviewSession(ReaderView):
         The reader's name.
     queue : str, optional
         A name of :data:`cher2.review.queues.QUEUES`; where the reader left off, where none is given.
-    blind : bool
-        Hide the machine's and other readers' grades in whatever queue; the cells then come in random order, for
-        their order could tell.
-    seed : int
-        Of the random orders.
-    sample_size : int
-        Cells of the random sample.
+    blind, seed, sample_size
+        As in :class:`~cher2.review.reader_view.ReaderView`.
 
     Raises
     ------

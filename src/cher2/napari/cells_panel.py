@@ -20,6 +20,9 @@ from cher2.review.standing import CellStanding, with_standings
 
 CHANNELS: tuple[Channel, ...] = ("composite", *ROLES)
 
+COLOUR = "U9"
+"""Room for #rrggbbaa."""
+
 AHEAD = 12
 """Cells of the queue whose pictures are loaded before they are reached."""
 
@@ -50,6 +53,8 @@ class CellsPanel(QWidget):
         self.channel = QComboBox()
         self.narrow, self.count = QPushButton("Only the selected"), QLabel()
         self._places: list[CellPlace] = []
+        self._colours: NDArray[np.str_] = np.empty(0, dtype=COLOUR)
+        self._changed: set[int] = set()
         self._recolour = QTimer(self)
         self._recolour.setSingleShot(True)
         self._recolour.timeout.connect(self._colour_points)
@@ -70,6 +75,8 @@ class CellsPanel(QWidget):
         self.gallery.set_cells(cells)
         self.scatter.set_cells(cells, self._view.protocol.grade.unit)
         self._places = [CellPlace(*place) for place in zip(cells["image"], cells["y_px"], cells["x_px"], strict=True)]
+        self._colours = final_colours(cells).astype(COLOUR)
+        self._changed.clear()
         self.take_standings(range(len(cells)))
 
     def take_order(self) -> None:
@@ -84,6 +91,7 @@ class CellsPanel(QWidget):
         """Take over how some cells stand."""
         changed = list(rows)
         self.gallery.set_states(changed, [state_of(self._view.standing(row)) for row in changed])
+        self._changed.update(changed)
         # All points are coloured in one go, in a pause: drawing them takes longer than the next cell may.
         self._recolour.start(COLOUR_AFTER_MS)
 
@@ -124,8 +132,12 @@ class CellsPanel(QWidget):
         self.filter_by_selection.emit(frozenset(self.gallery.selected.tolist()) if only else None)
 
     def _colour_points(self) -> None:
-        standings = [self._view.standing(row) for row in range(len(self._view.cells))]
-        self.scatter.set_colours(final_colours(with_standings(self._view.cells, standings)))
+        """Give the points whose cells changed their colours; all are drawn anew."""
+        rows = sorted(self._changed)
+        self._changed.clear()
+        changed = with_standings(self._view.cells.iloc[rows], [self._view.standing(row) for row in rows])
+        self._colours[rows] = final_colours(changed)
+        self.scatter.set_colours(self._colours)
 
     def _lay_out(self) -> None:
         self.channel.addItems(["Composite", *(str(role).upper() for role in ROLES)])

@@ -14,8 +14,8 @@ from qtpy.QtCore import QObject, QTimer, Signal  # type: ignore[attr-defined]  #
 from cher2.errors import Cher2Error
 from cher2.protocol import Role
 
-KEPT = 8
-"""Frames that are kept: of 1036 x 1384 pixels in four channels of 16 bit with labels, 115 MB."""
+KEPT = 5
+"""Frames that are kept, the current one and the next among them: of 1036 x 1384 pixels, with labels, 85 MB."""
 
 ASK_EVERY_MS = 4
 

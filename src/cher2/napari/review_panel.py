@@ -44,6 +44,9 @@ RETRY_MS, REMEMBER_AFTER_MS, REFRESH_MS = 2000, 1000, 10_000
 """How often what is not saved is tried again, how long after a move the place is stored, and how often other readers'
 decisions are looked for."""
 
+FRAMES_BYTES = 2**26
+"""Most bytes of frames that are kept for the gallery: five of 1036 x 1384 pixels in four channels of 16 bit."""
+
 PAUSE_MS = 120
 """What hangs on many cells follows when a reader pauses so long: the next cell must not wait for it."""
 
@@ -79,7 +82,7 @@ class ReviewPanel(QWidget):
     ) -> None:
         super().__init__(parent)
         self.session = session
-        self._frames = StudyFrames(session.study, images)
+        self._frames = StudyFrames(session.study, images, FRAMES_BYTES)
         self._loader = PictureLoader(self._frames, session.cells, parent=self)
         self._scales = unit_scales(session.cells, session.protocol.grade.unit)
         self._known = len(session.cells)

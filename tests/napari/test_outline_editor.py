@@ -15,8 +15,9 @@ from qtpy.QtWidgets import QApplication
 from cher2.errors import ReviewError
 from cher2.images.files import find_image_files
 from cher2.images.reader import read_frames
-from cher2.napari.outline_editor import LAYER_NAME, OUTLINE_PX, OutlineEditor
+from cher2.napari.outline_editor import LAYER_NAME, OutlineEditor
 from cher2.napari.outline_tools import HINTS, Tool
+from cher2.napari.palettes import OUTLINE_PX
 from cher2.palette import GRADE_COLOURS
 from cher2.review.outline import Place
 from cher2.review.outline_log import Correction, edits_folder, read_corrections, write_correction

@@ -4,7 +4,8 @@ from napari.utils.notifications import notification_manager
 from qtpy.QtCore import QTimer
 
 from cher2 import score_image
-from cher2.napari.results import LAYER_NAME, OUTLINE_PX
+from cher2.napari.palettes import OUTLINE_PX
+from cher2.napari.results import LAYER_NAME
 from cher2.napari.score_widget import STALE
 from cher2.palette import CHANNEL_COLOURS, GRADE_COLOURS
 from cher2.protocol import ROLES

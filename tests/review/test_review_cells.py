@@ -12,7 +12,7 @@ from reading import CTCS, a_decision, change_objects, score_anew
 from cher2.errors import StudyError
 from cher2.review.cells import reviewed_cells, scored_images
 from cher2.study.folder import OBJECTS, SCORE, Study
-from cher2.study.label_file import labels_fingerprint
+from cher2.study.score_file import labels_fingerprint
 from cher2.study.tables import read_csv
 
 FRAME = "P03/frame_01.ome.tif"

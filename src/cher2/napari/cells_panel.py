@@ -14,7 +14,7 @@ from cher2.napari.gallery import Gallery
 from cher2.napari.gallery_model import CellState
 from cher2.napari.picture_loader import PictureLoader
 from cher2.protocol import ROLES
-from cher2.report.cell_pictures import CellPlace, Channel
+from cher2.report.cell_pictures import CellPlace, Channel, cell_places
 from cher2.review.reader_view import ReaderView
 from cher2.review.standing import CellStanding, with_standings
 
@@ -74,7 +74,7 @@ class CellsPanel(QWidget):
         cells = self._view.cells
         self.gallery.set_cells(cells)
         self.scatter.set_cells(cells, self._view.protocol.grade.unit)
-        self._places = [CellPlace(*place) for place in zip(cells["image"], cells["y_px"], cells["x_px"], strict=True)]
+        self._places = cell_places(cells)
         self._colours = final_colours(cells).astype(COLOUR)
         self._changed.clear()
         self.take_standings(range(len(cells)))

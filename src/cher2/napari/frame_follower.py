@@ -89,11 +89,6 @@ class FrameFollower(QObject):
         """Return the frame of a cell, where it is read."""
         return self.reader.frame(str(self._view.cells["image"].iloc[row]))
 
-    def read_again(self, image: str) -> None:
-        """Read a frame anew: its outlines were corrected, or its file was put back."""
-        self.reader.forget(image)
-        self.go_to(self._row)
-
     def recolour(self) -> None:
         """Take the outlines' colours anew."""
         if self.layers is not None:

@@ -15,11 +15,10 @@ from napari.utils.colormaps import DirectLabelColormap
 from numpy.typing import NDArray
 
 from cher2.napari.frame_reader import FramePixels
-from cher2.napari.palettes import CHANNEL_PALETTES, CLASSIC
+from cher2.napari.palettes import CHANNEL_PALETTES, CLASSIC, OUTLINE_PX
 from cher2.protocol import ROLES, Role
 
 OUTLINES, CURRENT = "cher2 outlines", "cher2 current cell"
-OUTLINE_PX = 2
 MARK_OF_RADIUS = 2.6
 """Diameter of the ring around the current cell, in the cell's own radii: it must not hide the outline."""
 

@@ -21,7 +21,7 @@ from cher2.errors import Cher2Error, ReviewError
 from cher2.images.image import Image
 from cher2.napari.outline_panel import OutlinePanel, described, lost_in_words
 from cher2.napari.outline_tools import HINTS, OutlineTools, Tool
-from cher2.napari.palettes import DRAWN_COLOUR, outline_colours
+from cher2.napari.palettes import DRAWN_COLOUR, OUTLINE_PX, outline_colours
 from cher2.review.outline_frame import FrameOutlines, check_same_frame, load_outlines
 from cher2.review.outline_rules import sample_rules
 from cher2.review.outline_saving import SavedCorrection, measure_again, save_correction, take_back
@@ -29,7 +29,6 @@ from cher2.review.outlines import objects_within
 from cher2.study.folder import Study
 
 LAYER_NAME = "cher2 outlines"
-OUTLINE_PX = 2
 LOOK_EVERY_MS = 250
 """How often what is drawn is compared with what is saved: napari tells of some changes only, and of none in public."""
 
@@ -272,8 +271,8 @@ class OutlineEditor(QWidget):
 
     def _look(self, _: Any = None) -> None:
         """Compare what is drawn with what is saved."""
-        drawn = self._layer is not None and self._outlines is not None
-        unsaved = drawn and not np.array_equal(self._layer.data, self._outlines.labels)  # type: ignore[union-attr]
+        layer, saved = self._layer, self._outlines
+        unsaved = layer is not None and saved is not None and not np.array_equal(layer.data, saved.labels)
         if unsaved != self._unsaved:
             self._unsaved = unsaved
             self.unsaved_changed.emit(unsaved)

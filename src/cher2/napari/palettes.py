@@ -21,6 +21,9 @@ UNGRADED_COLOUR = "#ffffff"
 DRAWN_COLOUR = "#00e5ff"
 """Outline of what a reader has drawn and not saved: no grade's colour, for it has none yet."""
 
+OUTLINE_PX = 2
+"""Width of outlines, in every layer that shows them."""
+
 FAINT = "66"
 """Opacity (of ff) of the outline of what is no CTC."""
 

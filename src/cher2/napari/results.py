@@ -17,7 +17,6 @@ from cher2.patients.summary import summarise_patients
 
 LAYER_NAME = "cher2 grades"
 NOT_GRADED = "not graded"
-OUTLINE_PX = 2
 
 FEATURES = (
     "kind", "grade", "her2_intensity", "diameter_um", "ck_mean", "cd45_mean", "dapi_mean", "failed_gate",

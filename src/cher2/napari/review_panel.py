@@ -11,7 +11,7 @@ import napari.viewer
 from napari.utils.notifications import show_error
 from numpy.typing import NDArray
 from psygnal import SignalInstance
-from qtpy.QtCore import QTimer, Signal  # type: ignore[attr-defined]  # qtpy renames PyQt's pyqtSignal
+from qtpy.QtCore import QTimer
 from qtpy.QtWidgets import (
     QInputDialog,
     QLabel,
@@ -71,8 +71,6 @@ class ReviewPanel(QWidget):
         Its editor is for one more dock.
     """
 
-    closed = Signal()
-
     def __init__(
         self,
         viewer: napari.viewer.Viewer,
@@ -125,10 +123,7 @@ class ReviewPanel(QWidget):
         self.agreement.close_panel()
         self.follower.close()
         self._loader.close()
-        try:
-            self.session.close()
-        finally:
-            self.closed.emit()
+        self.session.close()
 
     def _make_commands(self) -> Mapping[str, Callable[[], None]]:
         session = self.session

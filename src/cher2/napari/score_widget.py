@@ -23,9 +23,10 @@ from superqt.utils import GeneratorWorker, create_worker
 from cher2.errors import Cher2Error
 from cher2.napari.channel_form import ChannelForm
 from cher2.napari.layer_roles import join_layers
+from cher2.napari.palettes import OUTLINE_PX
 from cher2.napari.protocol_form import ERROR_STYLE, ProtocolForm
 from cher2.napari.reader import METADATA
-from cher2.napari.results import LAYER_NAME, OUTLINE_PX, grades_layer, summary_html, summary_rows
+from cher2.napari.results import LAYER_NAME, grades_layer, summary_html, summary_rows
 from cher2.napari.scoring import ScoredFrames, score_frames
 
 STALE = "The protocol has changed since: score again."

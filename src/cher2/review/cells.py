@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -19,7 +18,7 @@ from cher2.review.outline_log import EDITS, has_corrections
 from cher2.review.outlines import corrected_objects
 from cher2.review.state import match_cells, match_numbers
 from cher2.study.folder import OBJECTS, Study
-from cher2.study.label_file import labels_fingerprint
+from cher2.study.score_file import labels_fingerprint, pixel_size_um
 
 _AT_ONCE = 500
 """Images whose tables are open at the same time."""
@@ -52,7 +51,7 @@ def study_cells(study: Study, table: pd.DataFrame) -> StudyCells:
     images = table["image"].unique()
     scores = {image: study.score_of(image) or {} for image in images}
     prints = {image: labels_fingerprint(score) for image, score in scores.items()}
-    sizes = {image: _pixel_size_um(study, image, score) for image, score in scores.items()}
+    sizes = {image: pixel_size_um(score, image, study.path) for image, score in scores.items()}
     table = table.reset_index(drop=True)
     radius = table["diameter_um"].to_numpy(float) / 2 / table["image"].map(sizes).to_numpy(float)
     return StudyCells(table, table["image"].map(prints).to_numpy(object), radius)
@@ -162,9 +161,3 @@ def _unreadable(study: Study, images: Sequence[str], error: Exception) -> StudyE
         where=str(Path(study.path) / "images"),
         remedy="Run 'cher2 run' again: they come from different versions of cher2",
     )
-
-
-def _pixel_size_um(study: Study, image: str, score: dict[str, Any]) -> float:
-    if "pixel_size_um" not in score:
-        raise StudyError(f"the results of {image} are damaged", where=str(study.path), remedy="Run 'cher2 run' again")
-    return float(score["pixel_size_um"])

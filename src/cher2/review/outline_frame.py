@@ -15,7 +15,7 @@ from cher2.review.outline_log import Correction, in_force, read_corrections, row
 from cher2.review.outline_replay import Replay, areas_of, replay
 from cher2.review.outline_rules import score_of
 from cher2.study.folder import LABELS, Study
-from cher2.study.label_file import labels_fingerprint
+from cher2.study.score_file import labels_fingerprint
 
 
 @dataclass(frozen=True, eq=False)

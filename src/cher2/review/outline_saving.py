@@ -18,7 +18,7 @@ from cher2.review.outline_log import Correction, in_force, read_corrections, wri
 from cher2.review.outline_rules import score_of
 from cher2.review.outlines import graded_rows
 from cher2.study.folder import Study
-from cher2.study.label_file import labels_fingerprint
+from cher2.study.score_file import labels_fingerprint
 
 
 @dataclass(frozen=True, eq=False)

@@ -15,8 +15,9 @@ import pandas as pd
 from cher2.cells.grading import intensity_reference
 from cher2.cells.nearest import nearest_pairs
 from cher2.cells.objects import GRADE_NAMES
-from cher2.errors import GradingError, StudyError
+from cher2.errors import GradingError
 from cher2.study.folder import Study
+from cher2.study.score_file import pixel_size_um
 from cher2.study.tables import read_csv
 
 PLACE = ("y_px", "x_px")
@@ -178,16 +179,13 @@ def _matches(study: Study, graded: pd.DataFrame, tables: list[pd.DataFrame]) -> 
             if "object_id" in cells:
                 yield objects.merge(cells[["object_id", "grade"]], on="object_id")
                 continue
-            radius = objects["diameter_um"].to_numpy(float) / 2 / _pixel_size_um(study, str(image))
+            radius = (
+                objects["diameter_um"].to_numpy(float)
+                / 2
+                / pixel_size_um(study.score_of(str(image)), str(image), study.path)
+            )
             row, of = nearest_pairs(cells[[*PLACE]].to_numpy(), objects[[*PLACE]].to_numpy(), radius)
             yield objects.iloc[of].assign(grade=cells["grade"].to_numpy()[row])
-
-
-def _pixel_size_um(study: Study, image: str) -> float:
-    score = study.score_of(image) or {}
-    if "pixel_size_um" not in score:
-        raise StudyError(f"the results of {image} are damaged", where=str(study.path), remedy="Run 'cher2 run' again")
-    return float(score["pixel_size_um"])
 
 
 def _example(graded: pd.DataFrame, samples: pd.DataFrame) -> str:

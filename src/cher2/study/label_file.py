@@ -1,9 +1,8 @@
-"""Label images on the disk: ``labels.tif`` of an image's results, and what tells one from another."""
+"""Label images on the disk: ``labels.tif`` of an image's results."""
 
 from __future__ import annotations
 
 import zlib
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -36,17 +35,3 @@ def write_labels(labels: NDArray[Any], path: Path) -> None:
         rowsperstrip=STRIP_ROWS,
         metadata=None,
     )
-
-
-def labels_fingerprint(score: Mapping[str, Any] | None) -> str:
-    """Return what tells one segmentation of an image from another: while it stays, so do the objects' numbers.
-
-    Parameters
-    ----------
-    score : mapping or None
-        What ``score.json`` says.
-    """
-    score = score or {}
-    source = score.get("source")
-    digest = source.get("digest", "") if isinstance(source, dict) else ""
-    return f"{score.get('measuring', '')}-{str(digest)[:16]}"

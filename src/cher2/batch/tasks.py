@@ -19,10 +19,10 @@ from cher2.cells.duplicates import how_sought
 from cher2.cells.frames import FrameFacts
 from cher2.cells.score import ALGORITHM, MEASURING_SECTIONS, count_ctcs, grade_sample, measure_image
 from cher2.cells.segmenters.registry import segmenter_versions
-from cher2.errors import Cher2Error, ImageError, StudyError
+from cher2.errors import Cher2Error, StudyError
 from cher2.images.files import ImageFile
 from cher2.images.image import Image
-from cher2.images.reader import count_frames, read_frames
+from cher2.images.reader import frame_name, open_frames
 from cher2.protocol import Protocol
 from cher2.study.folder import Study
 from cher2.study.provenance import file_digest, file_stamp
@@ -88,13 +88,13 @@ def measure_file(file: ImageFile, study: Path, protocol: Protocol) -> FileOutcom
     """Measure every frame of a file and write them into the study's waiting room: all, or none."""
     home, frames, ctcs = Study(study), list[str](), 0
     try:
-        stamp, digest, count = file_stamp(file), file_digest(file), count_frames(file, protocol)
-        source = {"stamp": stamp, "digest": digest, "frames": count}
-        for image in read_frames(file, protocol):
-            ctcs += _measure_frame(image, home, protocol, source)
-            frames.append(image.name)
-        if len(frames) != count:
-            raise ImageError(f"{count} frames were declared but {len(frames)} read", where=file.name)
+        stamp, digest = file_stamp(file), file_digest(file)
+        with open_frames(file, protocol) as opened:
+            source = {"stamp": stamp, "digest": digest, "frames": len(opened)}
+            for k in range(len(opened)):
+                image = opened.read(k, frame_name(file.name, k, len(opened)))
+                ctcs += _measure_frame(image, home, protocol, source)
+                frames.append(image.name)
     except Cher2Error as error:
         return _failed(file, home, frames, error, str(error))
     except Exception as error:  # One frame that breaks cher2 must not end a night's run: it is named, with the fault.

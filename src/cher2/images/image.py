@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, get_args
 
 import numpy as np
@@ -36,6 +36,9 @@ class Image:
         Stage position (y, x) of the frame's first pixel in micrometres, where the file says.
     synthetic : bool
         The file says that ``cher2 simulate`` made it: wherever it is shown, that is said.
+    exposure_ms : tuple of (float or None), length C
+        Exposure time of each channel in milliseconds, None where the file does not say; empty where it says
+        none.
     """
 
     pixels: NDArray[Any]
@@ -45,6 +48,7 @@ class Image:
     bits: int | None = None
     position_um: tuple[float, float] | None = None
     synthetic: bool = False
+    exposure_ms: tuple[float | None, ...] = ()
 
     def __post_init__(self) -> None:
         if self.pixels.ndim != 3 or 0 in self.pixels.shape:
@@ -57,6 +61,14 @@ class Image:
         if len(names) != len(self.pixels):
             raise ChannelError(f"there are {len(self.pixels)} channels but {len(names)} channel names", where=self.name)
         object.__setattr__(self, "channels", tuple(names))
+        if self.exposure_ms and len(self.exposure_ms) != len(self.pixels):
+            raise ChannelError(
+                f"there are {len(self.pixels)} channels but {len(self.exposure_ms)} exposure times", where=self.name
+            )
+
+    def named(self, name: str) -> Image:
+        """Return the same frame under another name."""
+        return self if name == self.name else replace(self, name=name)
 
     @property
     def shape(self) -> tuple[int, int]:

@@ -45,7 +45,7 @@ class FrameLayout:
         The 0-based page of each channel (of all channels, where a page has several samples a pixel).
     channels : tuple of str
         Channel names; empty where the file gives none.
-    pixel_size_um, bits, position_um, synthetic
+    pixel_size_um, bits, position_um, synthetic, exposure_ms
         As of :class:`~cher2.images.image.Image`.
     """
 
@@ -55,6 +55,7 @@ class FrameLayout:
     bits: int | None = None
     position_um: tuple[float, float] | None = None
     synthetic: bool = False
+    exposure_ms: tuple[float | None, ...] = ()
 
 
 def length_um(value: object, unit: str) -> float | None:

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from cher2.errors import ChannelError, ImageError
 from cher2.images.files import ImageFile, channel_files, role_names
+from cher2.images.frames import Frames, OneFrame
 from cher2.images.image import Image
 from cher2.images.raster import JPEG_MAGIC, PNG_MAGIC, decode_jpeg, decode_png, single_plane
 from cher2.images.tiff import TiffFrames
@@ -65,10 +66,35 @@ def read_image(path: str | Path, protocol: Protocol | None = None, frame: int = 
     """
     path = Path(path)
     protocol = protocol or Protocol.from_dict({})
-    if "{channel}" in path.name:
-        _check_frame(frame, 1, path)
-        return _read_set(channel_files(path, protocol), protocol)
-    return read_frame(ImageFile(path.name, (path,)), frame, protocol)
+    file = channel_files(path, protocol) if "{channel}" in path.name else ImageFile(path.name, (path,))
+    return read_frame(file, frame, protocol)
+
+
+def open_frames(file: ImageFile, protocol: Protocol) -> Frames:
+    """Open a file or channel set as a sequence of frames; to be used in a ``with`` statement.
+
+    Parameters
+    ----------
+    file : ImageFile
+        As found by :func:`~cher2.images.files.find_image_files`.
+    protocol : Protocol
+        Its channels tell labelled channels from focal planes; in a channel set, each must have a file.
+
+    Returns
+    -------
+    Frames
+
+    Raises
+    ------
+    ImageError, ChannelError
+        As :func:`read_image`.
+    """
+    path = file.paths[0]
+    if file.channels:
+        return OneFrame(_read_set(file, protocol))
+    if _kind(path) == "tiff":
+        return TiffFrames(path, role_names(protocol))
+    return OneFrame(_read_raster(path, file.name))
 
 
 def read_frame(file: ImageFile, frame: int, protocol: Protocol) -> Image:
@@ -81,7 +107,7 @@ def read_frame(file: ImageFile, frame: int, protocol: Protocol) -> Image:
     frame : int
         Which frame, counted from 0.
     protocol : Protocol
-        As for :func:`read_frames`.
+        As of :func:`open_frames`.
 
     Returns
     -------
@@ -93,13 +119,8 @@ def read_frame(file: ImageFile, frame: int, protocol: Protocol) -> Image:
     ImageError, ChannelError
         As :func:`read_image`.
     """
-    path = file.paths[0]
-    if file.channels or _kind(path) != "tiff":
-        _check_frame(frame, 1, path)
-        return _read_set(file, protocol) if file.channels else _read_raster(path, file.name)
-    with TiffFrames(path, role_names(protocol)) as frames:
-        _check_frame(frame, len(frames), path)
-        return frames.read(frame, _frame_name(file.name, frame, len(frames)))
+    with open_frames(file, protocol) as frames:
+        return frames.read(frame, frame_name(file.name, frame, len(frames)))
 
 
 def read_frames(file: ImageFile, protocol: Protocol) -> Iterator[Image]:
@@ -110,7 +131,7 @@ def read_frames(file: ImageFile, protocol: Protocol) -> Iterator[Image]:
     file : ImageFile
         As found by :func:`~cher2.images.files.find_image_files`.
     protocol : Protocol
-        Its channels must each have a file, in a channel set.
+        As of :func:`open_frames`.
 
     Yields
     ------
@@ -122,41 +143,26 @@ def read_frames(file: ImageFile, protocol: Protocol) -> Iterator[Image]:
     ImageError, ChannelError
         As :func:`read_image`.
     """
-    if file.channels:
-        yield _read_set(file, protocol)
-        return
-    path = file.paths[0]
-    if _kind(path) != "tiff":
-        yield _read_raster(path, file.name)
-        return
-    with TiffFrames(path, role_names(protocol)) as frames:
+    with open_frames(file, protocol) as frames:
         for k in range(len(frames)):
-            yield frames.read(k, _frame_name(file.name, k, len(frames)))
+            yield frames.read(k, frame_name(file.name, k, len(frames)))
 
 
 def count_frames(file: ImageFile, protocol: Protocol) -> int:
-    """Return the number of frames of a file or channel set, without decoding a pixel.
+    """Return the number of frames of a file or channel set.
 
     Raises
     ------
     ImageError
         The file is not there or is no image.
     """
-    if file.channels or _kind(file.paths[0]) != "tiff":
-        return 1
-    with TiffFrames(file.paths[0], role_names(protocol)) as frames:
+    with open_frames(file, protocol) as frames:
         return len(frames)
 
 
-def _frame_name(name: str, k: int, count: int) -> str:
-    return name if count == 1 else f"{name}#{k + 1}"
-
-
-def _check_frame(frame: int, count: int, path: Path) -> None:
-    if not 0 <= frame < count:
-        raise ImageError(
-            f"there is no frame {frame}", where=str(path), remedy=f"It has {count}, which are counted from 0"
-        )
+def frame_name(name: str, frame: int, count: int) -> str:
+    """Return what tables call a frame, counted from 0, of a file with so many."""
+    return name if count == 1 else f"{name}#{frame + 1}"
 
 
 def _kind(path: Path) -> str:

@@ -26,6 +26,7 @@ import tifffile
 from numpy.typing import NDArray
 
 from cher2.errors import ImageError
+from cher2.images.frames import FrameInfo, check_frame
 from cher2.images.image import Image
 from cher2.images.layout import (
     FrameLayout,
@@ -134,6 +135,7 @@ class TiffFrames:
         ImageError
             A page's bytes are not all there, cannot be decoded, are too many, or are no finite numbers.
         """
+        check_frame(number, len(self), self._where)
         layout = self._layouts[number]
         with self._faults("its pixels cannot be decoded"):
             pages = [self._page(page) for page in layout.pages]
@@ -144,19 +146,47 @@ class TiffFrames:
                 if not self._virtual:
                     check_bytes(page, number, self._size, self._where)
             pixels = self._decode(pages, layout, dtype)
+        info = self._info(layout, pages, dtype)
+        return Image(
+            pixels=as_counts(pixels, self._where),
+            channels=info.channels,
+            pixel_size_um=info.pixel_size_um,
+            name=name,
+            bits=info.bits,
+            position_um=info.position_um,
+            synthetic=info.synthetic,
+            exposure_ms=info.exposure_ms,
+        )
+
+    def info(self, number: int) -> FrameInfo:
+        """Return what the file says of a frame, without decoding a pixel.
+
+        Raises
+        ------
+        ImageError
+            A page cannot be read, or holds no counts.
+        """
+        check_frame(number, len(self), self._where)
+        layout = self._layouts[number]
+        with self._faults("its pages cannot be read"):
+            pages = [self._page(page) for page in layout.pages]
+            return self._info(layout, pages, check_kind(pages[0], self._where))
+
+    def _info(self, layout: FrameLayout, pages: list[tifffile.TiffPage], dtype: np.dtype[Any]) -> FrameInfo:
         first = pages[0]
         bits = first.bitspersample if first.bitspersample in (10, 12, 14) else layout.bits
         if bits is not None and bits >= 8 * dtype.itemsize:
             # Writers fill in the container's width where they know no better, which hides a 12-bit camera.
             bits = None
-        return Image(
-            pixels=as_counts(pixels, self._where),
+        return FrameInfo(
+            shape=(len(pages) * first.samplesperpixel, first.imagelength, first.imagewidth),
+            dtype=dtype,
             channels=channel_names(layout.channels, len(pages), first),
             pixel_size_um=layout.pixel_size_um,
-            name=name,
             bits=bits,
             position_um=layout.position_um,
             synthetic=layout.synthetic,
+            exposure_ms=layout.exposure_ms,
         )
 
     @contextmanager

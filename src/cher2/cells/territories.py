@@ -47,13 +47,12 @@ class Territories:
 
     def means(self, plane: NDArray[np.float32], points: NDArray[np.intp]) -> NDArray[np.float32]:
         """Return the mean of a plane of the frame (Y, X) around some points of the grid (flat indices)."""
-        rows, columns = np.divmod(points, self.owner.shape[1])
-        first, flat = (rows * self.columns + columns) * self.step, plane.ravel()
-        total = np.zeros(len(points), np.float32)
-        for row in range(self.step):
-            for column in range(self.step):
-                total += flat[first + (row * self.columns + column)]
-        return total / np.float32(self.step**2)
+        rows, columns = self.owner.shape
+        whole = plane[: rows * self.step, : columns * self.step]
+        # All points at once: OpenCV passes over the plane faster than a part of it is picked out.
+        coarse = cv2.resize(whole, (columns, rows), interpolation=cv2.INTER_AREA) if self.step > 1 else whole
+        means: NDArray[np.float32] = coarse.ravel()[points]
+        return means
 
 
 def find_territories(labels: NDArray[np.int32], pixel_size_um: float) -> Territories:

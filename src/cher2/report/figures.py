@@ -23,7 +23,7 @@ from cher2.cohorts.comparison import CohortComparison
 from cher2.cohorts.layout import paper_table
 from cher2.palette import GRADE_COLOURS, GROUP_COLOURS
 from cher2.patients.table import GROUPS
-from cher2.report.svg import INK, STYLE, SvgFigure, to_svg
+from cher2.report.svg import INK, STYLE, SvgFigure, drawn
 
 MAX_PATIENTS = 500
 """Most patients that the figure shows; the page's table has them all."""
@@ -61,14 +61,15 @@ def patients_figure(patients: pd.DataFrame, threshold: float, max_patients: int 
     ordered = shown.sort_values("cher2_ratio", ascending=False, kind="stable", na_position="last")
     number = math.ceil(len(ordered) / PATIENTS_PER_PANEL)
     cuts = np.linspace(0, len(ordered), number + 1).round().astype(int)
+    title = "Grades of the CTCs and cHER2 ratio of each patient"
     panels = [
-        _patients_panel(ordered.iloc[first:last], threshold, f"patients{first}")
+        (_patients_panel(ordered.iloc[first:last], threshold), title)
         for first, last in itertools.pairwise(cuts.tolist())
     ]
-    return SvgFigure(tuple(panels), notes)
+    return drawn("patients", panels, ordered, notes)
 
 
-def _patients_panel(rows: pd.DataFrame, threshold: float, name: str) -> str:
+def _patients_panel(rows: pd.DataFrame, threshold: float) -> Figure:
     with style.context(STYLE):
         figure = Figure(figsize=(_WIDTH_IN, 0.95 + _ROW_IN * len(rows)))
         top, bottom = 0.45 / figure.get_figheight(), 0.5 / figure.get_figheight()
@@ -82,7 +83,7 @@ def _patients_panel(rows: pd.DataFrame, threshold: float, name: str) -> str:
             axes.tick_params(axis="y", left=False, labelsize=7.5)
             axes.spines["left"].set_visible(False)
             _name_colours(axes)
-        return to_svg(figure, name, "Grades of the CTCs and cHER2 ratio of each patient")
+        return figure
 
 
 def _name_colours(axes: Axes) -> None:
@@ -187,7 +188,7 @@ def forest_figure(comparison: CohortComparison) -> SvgFigure:
             _draw_odds_ratio(axes, row, line, (low, high))
         _write_columns(axes, paper_table(table, comparison.titles), table["p_value"].notna().tolist())
         _finish_or_axis(axes)
-        return SvgFigure((to_svg(figure, "forest", f"Odds ratios, {comparison.split} high against low"),))
+        return drawn("forest", [(figure, f"Odds ratios, {comparison.split} high against low")], table)
 
 
 def _or_axis(table: pd.DataFrame) -> tuple[float, float]:

@@ -14,7 +14,7 @@ from matplotlib.patches import FancyArrowPatch, Rectangle
 
 from cher2.palette import GROUP_COLOURS
 from cher2.patients.flow import ExclusionFlow
-from cher2.report.svg import INK, STYLE, SvgFigure, to_svg
+from cher2.report.svg import INK, STYLE, SvgFigure, drawn
 
 _SIZE_IN = (7.2, 3.5)
 _TEXT_PT = 8.5
@@ -61,7 +61,8 @@ def flow_figure(flow: ExclusionFlow) -> SvgFigure:
         for box, group in ((_HIGH, "high"), (_LOW, "low")):
             _draw_box(axes, box, [f"cHER2 {group}: {counts[group]}"], GROUP_COLOURS[group])
         _draw_arrows(axes)
-        return SvgFigure((to_svg(figure, "flow", "Patients screened, left out and analysed"),), _notes(flow))
+        drawing = (figure, "Patients screened, left out and analysed")
+        return drawn("flow", [drawing], flow.to_frame(), _notes(flow))
 
 
 def _notes(flow: ExclusionFlow) -> tuple[str, ...]:

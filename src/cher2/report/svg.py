@@ -1,4 +1,4 @@
-"""Matplotlib's figures as SVG that belongs to a page.
+"""Matplotlib's figures as SVG that belongs to a page, as PDF, and with the numbers that they show.
 
 Text stays text, so that it can be searched and is light; what is ink takes the page's own colour, so that a
 figure reads on a light and on a dark page. The same figure gives the same bytes.
@@ -9,11 +9,18 @@ from __future__ import annotations
 import io
 import re
 import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 from xml.etree import ElementTree
 
+import pandas as pd
+from matplotlib import style
+from matplotlib.backends.backend_pdf import PdfPages
 from matplotlib.figure import Figure
+
+from cher2.review.decisions_csv import guarded_columns
 
 INK = "#010203"  # stands for the page's colour of text until the SVG is written
 _OURS: dict[str, Any] = {
@@ -50,10 +57,60 @@ class SvgFigure:
         ``<svg>`` elements, to be shown one below the other; none where there is nothing to show.
     notes : tuple of str
         What a caption must add, as sentences without their full stops: who is not shown, and why.
+    name : str
+        What its files are called when they are taken out of the page.
+    pdf : bytes
+        The panels as pages, black on white.
+    numbers : str
+        What the figure shows, as CSV that is harmless in a spreadsheet.
     """
 
     panels: tuple[str, ...]
     notes: tuple[str, ...] = ()
+    name: str = ""
+    pdf: bytes = b""
+    numbers: str = ""
+
+
+def drawn(
+    name: str,
+    drawings: Sequence[tuple[Figure, str]],
+    numbers: pd.DataFrame,
+    notes: Sequence[str] = (),
+) -> SvgFigure:
+    """Make a page's figure of what matplotlib has drawn.
+
+    Parameters
+    ----------
+    name : str
+        What the ids of its panels begin with; another one for each figure of a page.
+    drawings : sequence of (Figure, str)
+        A panel each, drawn with :data:`STYLE`, and what a screen reader says of it.
+    numbers : DataFrame
+        What is shown, to be taken out of the page.
+    notes : sequence of str
+        As of :class:`SvgFigure`.
+
+    Returns
+    -------
+    SvgFigure
+    """
+    file = io.BytesIO()
+    with style.context(STYLE), _no_word_of_missing_signs():
+        panels = [to_svg(figure, f"{name}{k}" if k else name, title) for k, (figure, title) in enumerate(drawings)]
+        with PdfPages(file, metadata={"CreationDate": None, "Creator": None, "Producer": None}) as pages:
+            for figure, _ in drawings:
+                pages.savefig(figure)
+    table = guarded_columns(numbers).to_csv(index=False, lineterminator="\n")
+    return SvgFigure(tuple(panels), tuple(notes), name, file.getvalue(), table)
+
+
+@contextmanager
+def _no_word_of_missing_signs() -> Iterator[None]:
+    """Keep matplotlib from warning that its font lacks a sign of a name: a browser draws text with its own fonts."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Glyph .* missing from font", category=UserWarning)
+        yield
 
 
 def to_svg(figure: Figure, name: str, title: str) -> str:
@@ -69,9 +126,7 @@ def to_svg(figure: Figure, name: str, title: str) -> str:
         What a screen reader says of it.
     """
     file = io.StringIO()
-    with warnings.catch_warnings():
-        # The browser draws the text with its own fonts; that matplotlib's lacks a sign does not matter.
-        warnings.filterwarnings("ignore", message="Glyph .* missing from font", category=UserWarning)
+    with _no_word_of_missing_signs():
         figure.savefig(file, format="svg", metadata={"Date": None, "Creator": None})
     root = ElementTree.fromstring(file.getvalue())
     return _for_page(root, name, title)

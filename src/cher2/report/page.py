@@ -12,7 +12,7 @@ import hashlib
 import math
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import pandas as pd
@@ -29,6 +29,11 @@ from cher2.patients.uncertainty import SURE
 from cher2.protocol import Protocol
 from cher2.report.figures import forest_figure, patients_figure
 from cher2.report.flow_figure import flow_figure
+from cher2.report.page_data import agreement_rows, data_uri, sheets_data
+from cher2.report.paper_methods import MethodsText, methods_text
+from cher2.report.patient_sheets import COLUMNS as SHEET_COLUMNS
+from cher2.report.patient_sheets import SHEET_TILE_PX
+from cher2.report.sections import NO_FIGURE, Sections
 from cher2.report.svg import SvgFigure
 from cher2.report.thumbnails import (
     HER2_WHITE_OVER_CUTOFF,
@@ -45,6 +50,9 @@ UNITS = {
     "leukocyte_sd": "robust standard deviations (1.4826 MAD) above the median leukocyte of the same sample",
 }
 """The units of HER2 in words."""
+
+SCRIPTS = ("table.js", "patient.js", "figure.js")
+"""The page's script, in the order of its parts."""
 
 CORRECTIONS = {"holm": "Holm's method", "fdr_bh": "Benjamini and Hochberg's method", "none": ""}
 
@@ -83,6 +91,8 @@ class PageContent:
         Who was screened, left out and analysed; not shown where it is None.
     review : str
         How much readers have judged, as a sentence without its full stop; empty where nothing was.
+    sections : Sections
+        What is shown beside the tables.
     """
 
     title: str
@@ -99,6 +109,7 @@ class PageContent:
     no_comparison: str = ""
     flow: ExclusionFlow | None = None
     review: str = ""
+    sections: Sections = field(default_factory=Sections)
 
 
 def render_page(content: PageContent) -> str:
@@ -114,8 +125,9 @@ def render_page(content: PageContent) -> str:
         The same content gives the same text.
     """
     environment = _environment()
-    script = environment.loader.get_source(environment, "table.js")[0] if environment.loader else ""
+    script = "".join(_source(environment, name) for name in SCRIPTS)
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    sections = content.sections
     return environment.get_template("report.html").render(
         content=content,
         protocol=content.protocol,
@@ -123,15 +135,45 @@ def render_page(content: PageContent) -> str:
         script_hash=f"sha256-{digest}",
         groups=_group_counts(content.patients),
         patients=_patient_rows(content.patients, content.protocol.patient.ratio_threshold),
-        patients_figure=_patients_figure(content),
-        flow_figure=flow_figure(content.flow) if content.flow else SvgFigure(()),
+        sections=sections,
+        figures=_figures(content),
         comparison=paper_lines(content.comparison.table, content.comparison.titles) if content.comparison else [],
-        forest=forest_figure(content.comparison) if content.comparison else SvgFigure(()),
+        agreement=agreement_rows(sections.agreement) if sections.agreement else None,
         sheet=_sheet(content),
+        sheets=sheets_data(sections.sheets),
+        paper=_paper(content),
         failed=content.images_failed.to_dict("records"),
         sure=SURE,
         units=UNITS,
         corrections=CORRECTIONS,
+    )
+
+
+def _source(environment: Environment, name: str) -> str:
+    assert environment.loader is not None
+    return environment.loader.get_source(environment, name)[0]
+
+
+def _figures(content: PageContent) -> dict[str, SvgFigure]:
+    """Return the figures of a page by the place that they have in it."""
+    sections, threshold = content.sections, content.protocol.patient.ratio_threshold
+    return {
+        "flow": flow_figure(content.flow) if content.flow else NO_FIGURE,
+        "patients": patients_figure(content.patients, threshold),
+        "forest": forest_figure(content.comparison) if content.comparison else NO_FIGURE,
+        "intensities": sections.intensities,
+        "sites": sections.sites,
+        "cutoffs": sections.cutoffs,
+    }
+
+
+def _paper(content: PageContent) -> MethodsText:
+    return methods_text(
+        content.protocol,
+        content.software,
+        review=content.review,
+        compared=content.comparison is not None,
+        survival=any(figure.panels for figure in content.sections.survival),
     )
 
 
@@ -152,6 +194,9 @@ def _environment() -> Environment:
         "group_colours": GROUP_COLOURS,
         "channel_colours": CHANNEL_COLOURS,
         "ink_on": ink_on,
+        "data_uri": data_uri,
+        "sheet_tile": SHEET_TILE_PX,
+        "sheet_columns": SHEET_COLUMNS,
     }
     return environment
 
@@ -211,10 +256,6 @@ def ratio_text(ratio: float, threshold: float) -> str:
 
 def _probability(value: float) -> str:
     return "<0.01" if value < 0.005 else ">0.99" if value > 0.995 else f"{value:.2f}"
-
-
-def _patients_figure(content: PageContent) -> SvgFigure:
-    return patients_figure(content.patients, content.protocol.patient.ratio_threshold)
 
 
 def _sheet(content: PageContent) -> dict[str, Any] | None:

@@ -13,6 +13,7 @@ from cher2.protocol import Protocol
 from cher2.report.cell_pictures import CellPlace, StudyFrames
 from cher2.report.derive import Derived, derive
 from cher2.report.page import PageContent, render_page
+from cher2.report.sections import study_sections
 from cher2.report.thumbnails import HOW_CHOSEN, Example, choose_examples
 from cher2.study.folder import Study
 from cher2.study.provenance import read_provenance, software
@@ -40,7 +41,9 @@ def write_report(study: Study, derived: Derived | None = None, reviews: str = ""
         The page.
     """
     derived = derived or derive(study, reviews=reviews)
-    examples, notes = _examples(study, derived.cells)
+    frames = StudyFrames(study)
+    examples, notes = _examples(frames, derived.cells)
+    sections = study_sections(study, derived, frames, reviews)
     protocol = study.protocol
     content = PageContent(
         title=study.path.absolute().name,
@@ -52,11 +55,12 @@ def write_report(study: Study, derived: Derived | None = None, reviews: str = ""
         images_failed=study.failed,
         n_images=len(study.samples),
         software=read_provenance(study.path).get("software") or software(),
-        notes=[*assumptions(study), *derived.review.notes(), *notes],
+        notes=[*assumptions(study), *derived.review.notes(), *notes, *sections.notes],
         examples_chosen=HOW_CHOSEN,
         no_comparison=derived.no_comparison.rstrip("."),
         flow=derived.flow,
         review=str(derived.review) if derived.review.reviewed else "",
+        sections=sections,
     )
     page = study.path / "report.html"
     write_whole(page, render_page(content).encode())
@@ -113,10 +117,9 @@ def assumptions(study: Study) -> list[str]:
     return said
 
 
-def _examples(study: Study, cells: pd.DataFrame) -> tuple[dict[int, list[Example]], list[str]]:
+def _examples(frames: StudyFrames, cells: pd.DataFrame) -> tuple[dict[int, list[Example]], list[str]]:
     """Cut example cells out of their frames; say so where the images are no longer there."""
     chosen = choose_examples(cells, EXAMPLES_PER_GRADE)
-    frames = StudyFrames(study)
     examples: dict[int, list[Example]] = defaultdict(list)
     lost = 0
     for row in chosen.sort_values(["image", "object_id"], kind="stable").to_dict("records"):

@@ -26,6 +26,7 @@
     const compare = compareBy(column, isText);
     // Whatever the order, rows without a number come last.
     const isMissing = (row) => !isText && Number.isNaN(numberOf(row, column));
+    document.dispatchEvent(new Event("close-patients"));
     const rows = [...body.rows].sort(
       (a, b) => isMissing(a) - isMissing(b) || (isMissing(a) ? 0 : sign * compare(a, b)),
     );
@@ -42,16 +43,20 @@
 
   const filter = document.getElementById("patients-filter");
   const shown = document.getElementById("patients-shown");
+  const group = document.getElementById("patients-group");
   function applyFilter() {
+    document.dispatchEvent(new Event("close-patients"));
     const wanted = filter.value.trim().toLocaleLowerCase();
     let number = 0;
     for (const row of body.rows) {
-      row.hidden = !row.textContent.toLocaleLowerCase().includes(wanted);
+      const ofGroup = !group.value || row.dataset.group === group.value;
+      row.hidden = !ofGroup || !row.textContent.toLocaleLowerCase().includes(wanted);
       number += row.hidden ? 0 : 1;
     }
     shown.textContent = `${number} of ${body.rows.length}`;
   }
   filter.addEventListener("input", applyFilter);
+  group.addEventListener("input", applyFilter);
   filter.closest(".filter").hidden = false;
   applyFilter();
 })();

@@ -1,11 +1,11 @@
 #!/bin/sh
-# Install what Qt, OpenGL and a virtual screen need, and the PostgreSQL server, on Debian or Ubuntu, with apt-get where
-# that is allowed; else print the exact command. With arguments: install those packages instead.
+# Install what Qt, OpenGL and a virtual screen need, the PostgreSQL server and the browser Chromium, on Debian, with
+# apt-get where that is allowed; else print the exact command. With arguments: install those packages instead.
 # libglib2.0-bin is there for the library it needs, whose own name differs (libglib2.0-0, libglib2.0-0t64).
 set -eu
 
 packages="${*:-xvfb xauth libegl1 libgl1 libgl1-mesa-dri libxkbcommon-x11-0 libdbus-1-3 libfontconfig1 libglib2.0-bin \
-libxcb-cursor0 libxcb-icccm4 libxcb-keysyms1 libxcb-image0 libxcb-render-util0 libxcb-shape0 libxcb-xinerama0 postgresql}"
+libxcb-cursor0 libxcb-icccm4 libxcb-keysyms1 libxcb-image0 libxcb-render-util0 libxcb-shape0 libxcb-xinerama0 postgresql chromium chromium-driver}"
 
 if ! command -v apt-get >/dev/null 2>&1; then
     [ $# -eq 0 ] && command -v xvfb-run >/dev/null 2>&1 && command -v initdb >/dev/null 2>&1 && exit 0

@@ -113,7 +113,9 @@ def _taken(downloads, name):
         if path.is_file() and path.stat().st_size:
             return path.read_bytes()
         time.sleep(0.05)
-    raise AssertionError(f"{name} was not taken out of the page; there are {os.listdir(downloads)}")
+    raise AssertionError(
+        f"{name} was not taken out of the page; there are {sorted(path.name for path in downloads.iterdir())}"
+    )
 
 
 def test_figures_leave_the_page_in_four_forms(page, downloads, scored):

@@ -10,7 +10,10 @@ Source: ACCEPT, input_output/Loaders/CellTracks.m (processXML, event_to_pixels_a
 from __future__ import annotations
 
 import math
+from collections import defaultdict
+from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 
 from cher2.errors import ImageError
 from cher2.images.celltracks_xml import REMEDY, Event, Export
@@ -69,23 +72,25 @@ def place_of(number: int, columns: int) -> Place:
     return Place(row, columns - 1 - column if row % 2 else column)
 
 
-def selected_cells(export: Export, number: int, count: int, where: str) -> tuple[SelectedCell, ...] | None:
-    """Return the cells of a frame that the operator called CTCs, in pixels of the frame.
+@lru_cache(maxsize=16)
+def selected_cells(export: Export, count: int, where: str) -> Mapping[Place, tuple[SelectedCell, ...]] | None:
+    """Return the cells that the operator called CTCs by the place of their frame, in pixels of the frame.
 
     An event whose box reaches into another frame is in the frame that holds its centre.
 
     Parameters
     ----------
     export : Export
-    number, count : int
-        The frame's number, from 1, and how many there are.
+    count : int
+        Frames of the cartridge.
     where : str
         The XML, for errors.
 
     Returns
     -------
-    tuple of SelectedCell, or None
-        None where the export does not say which events were assigned, or how the frames lie.
+    mapping of Place to tuple of SelectedCell, or None
+        Frames without such cells are left out; None where the export does not say which events were assigned, or how
+        the frames lie.
 
     Raises
     ------
@@ -102,14 +107,13 @@ def selected_cells(export: Export, number: int, count: int, where: str) -> tuple
     placed = [(event, _place_of_event(event, export, grid, where)) for event in events]
     if export.events is None or any(event.assigned is None for event in events):
         return None
-    here = place_of(number, grid[1])
-    top, left = here.row * export.camera[0], here.column * export.camera[1]
-    return tuple(
-        SelectedCell(event.number, (y0 - top, x0 - left, y1 - top, x1 - left))
-        for event, place in placed
-        for y0, x0, y1, x1 in [event.corners]
-        if place == here and event.assigned
-    )
+    cells = defaultdict[Place, list[SelectedCell]](list)
+    for event, place in placed:
+        if event.assigned:
+            top, left = place.row * export.camera[0], place.column * export.camera[1]
+            y0, x0, y1, x1 = event.corners
+            cells[place].append(SelectedCell(event.number, (y0 - top, x0 - left, y1 - top, x1 - left)))
+    return {place: tuple(of_frame) for place, of_frame in cells.items()}
 
 
 def _place_of_event(event: Event, export: Export, grid: tuple[int, int], where: str) -> Place:

@@ -65,9 +65,9 @@ class Event:
     corners: tuple[float, float, float, float]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Export:
-    """What the XML of an export says.
+    """What the XML of an export says; one object for all frames of a cartridge.
 
     Parameters
     ----------

@@ -9,6 +9,7 @@ import dataclasses
 import itertools
 import os
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -360,3 +361,13 @@ class TestListing:
         path = write_export(tmp_path, FRAMES, GRID, root="export", head="")
         assert read_export(path).filters == FILTERS
         assert read_frame(listed(tmp_path)[0], 0, PROTOCOL).channels == FILTERS
+
+
+def test_the_protocol_in_the_documentation_fits_an_export_without_filter_names(tmp_path):
+    page = (Path(__file__).parents[2] / "docs" / "formats.md").read_text(encoding="utf-8")
+    (tmp_path / "p.toml").write_text(page.split("```toml\n")[1].split("```")[0], encoding="utf-8")
+    protocol = Protocol.load(tmp_path / "p.toml")
+    write_export(tmp_path / "images", FRAMES, GRID, filters=())
+    image = read_frame(find_image_files(tmp_path / "images", protocol)[0], 0, protocol)
+    for role, page_number in (("dapi", 0), ("her2", 1), ("ck", 2), ("cd45", 3)):
+        np.testing.assert_array_equal(image.plane(role, protocol.channels), FRAMES[0, page_number])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 
 import numpy as np
@@ -10,6 +11,8 @@ import pytest
 from celltracks_export import FILTERS, event, place, write_export, xml
 
 from cher2.batch.run import run_study
+from cher2.errors import StudyError
+from cher2.report.derive import derive
 from cher2.report.write import assumptions, write_report
 from cher2.simulate import optics
 from cher2.simulate.cells import populate_frame
@@ -164,6 +167,14 @@ def test_a_damaged_xml_fails_its_cartridge_only(copied, simulated):
     # Of the other, the operator selected nothing: all that is found is more.
     row = table(copied).set_index("patient_id").loc["P3"]
     assert (row["n_selected"], row["n_extra"]) == ("0", row["n_found"])
+
+
+def test_a_damaged_score_is_not_taken_for_one_without_ctcs(copied):
+    study = Study(copied / "study")
+    path = study.folder_of(f"{PATIENT}.002.tif") / "score.json"
+    path.write_text(json.dumps(json.loads(path.read_text(encoding="utf-8")) | {"selected": [[1]]}), encoding="utf-8")
+    with pytest.raises(StudyError, match="does not hold the operator's cells"):
+        derive(study)
 
 
 def test_a_study_without_exports_keeps_no_comparison(copied):

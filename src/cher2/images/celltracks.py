@@ -42,7 +42,8 @@ OFFSET = 2**15
 
 UNVERIFIED = (
     "they were read as a CellTracks export, by rules from public code that have never been held against a real export: "
-    "compare some counts and places with CellTracks itself before you rely on them"
+    "compare some counts and places with CellTracks itself before you rely on them. Frames are taken to lie side "
+    "by side: if they overlap, cells in two of them count twice unless image.overlap_px says by how much"
 )
 NO_GRID = "the CellTracks export does not say how its {count} frames lie, so they have no stage positions"
 NO_SELECTION = "the CellTracks export does not say which cells its operator selected, so they are not compared"

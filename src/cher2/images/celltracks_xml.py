@@ -239,8 +239,9 @@ def _export(tables: _Tables) -> Export:
 
 def _event(record: Record, where: str) -> Event:
     number = record.get("eventnum", "")
-    if not number:
-        raise _error("an event of the export has no number (eventnum)", where)
+    if not (number.isascii() and number.isdecimal()):
+        # It goes into tables: text that a spreadsheet would run as a formula must not.
+        raise _error(f'an event of the export has "{number[:20]}" for a number (eventnum)', where)
     place = f"event {number}"
     location = _LOCATION.fullmatch(record.get("location", ""))
     if location is None:

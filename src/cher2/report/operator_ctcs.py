@@ -6,12 +6,16 @@ any more.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
+from pathlib import PurePosixPath
+from typing import Any
 
 import pandas as pd
 
 from cher2.cells.selected import COLUMNS, match_selected
-from cher2.study.folder import Study
+from cher2.errors import StudyError
+from cher2.study.folder import Study, file_of
 from cher2.study.tables import write_csv
 
 SAMPLES_FILE, CELLS_FILE = "celltracks.csv", "celltracks_cells.csv"
@@ -64,8 +68,7 @@ def compare_with_operator(study: Study, cells: pd.DataFrame) -> OperatorComparis
         None where no image says what an operator selected.
     """
     frames = study.samples[["image", "patient_id", "sample_id"]]
-    said = {image: _selected(study, image) for image in frames["image"]}
-    known = {image: boxes for image, boxes in said.items() if boxes is not None}
+    known = _known(study, frames["image"])
     if not known:
         return None
     boxes = [{"image": image} | dict(zip(BOX, box, strict=True)) for image, of in known.items() for box in of]
@@ -87,9 +90,30 @@ def write_comparison(study: Study, comparison: OperatorComparison | None) -> Non
     write_csv(comparison.cells, study.path / CELLS_FILE)
 
 
-def _selected(study: Study, image: str) -> list[list[object]] | None:
-    found = (study.score_of(image) or {}).get("selected")
-    return found if isinstance(found, list) else None
+def _known(study: Study, images: Iterable[str]) -> dict[str, list[list[Any]]]:
+    """Return the operator's boxes of each image that has a word of the operator."""
+    found, others = dict[str, list[list[Any]]](), set[tuple[str, str]]()
+    for image in images:
+        path = PurePosixPath(file_of(image))
+        kind = (str(path.parent), path.suffix)
+        # All TIFFs of a folder are frames of an export, or none is: a study of other files is not read through.
+        score = None if kind in others else study.score_of(image)
+        if score is None:
+            continue
+        if "remarks" not in score:
+            others.add(kind)
+        elif (boxes := score.get("selected")) is not None:
+            found[image] = _checked(boxes, image)
+    return found
+
+
+def _checked(boxes: Any, image: str) -> list[list[Any]]:
+    if isinstance(boxes, list) and all(isinstance(box, list) and len(box) == len(BOX) for box in boxes):
+        return boxes
+    raise StudyError(
+        f"the results of {image} are damaged: score.json does not hold the operator's cells",
+        remedy="Run 'cher2 run' again with --force",
+    )
 
 
 def _by_sample(frames: pd.DataFrame, rows: pd.DataFrame) -> pd.DataFrame:

@@ -291,5 +291,5 @@ def _print_derived(derived: Derived) -> None:
 def _print_notes(notes: list[str], derived: Derived) -> None:
     if derived.review.reviewed:
         print(f"{derived.review}.")
-    for line in [*notes, *derived.review.notes()]:
+    for line in [*notes, *derived.notes()]:
         print(f"Note: {line}.")

@@ -121,9 +121,17 @@ def _measure_frame(image: Image, study: Study, protocol: Protocol, source: dict[
         "n_objects": len(measured.objects),
         "synthetic": image.synthetic,
         "most_counts": _most_counts(image),
-    }
+    } | _from_export(image)
     study.write_measured(image.name, measured.labels, measured.objects, score)
     return count_ctcs(measured.objects, protocol, measured.frame)
+
+
+def _from_export(image: Image) -> dict[str, Any]:
+    """Return what a CellTracks export says beside the pixels; nothing of other images."""
+    said: dict[str, Any] = {"remarks": list(image.remarks)} if image.remarks else {}
+    if image.selected is not None:
+        said["selected"] = [[cell.name, *cell.box] for cell in image.selected]
+    return said
 
 
 def _most_counts(image: Image) -> int | None:

@@ -1,6 +1,7 @@
 """Which files of a folder are frames, and what the tables call them.
 
-Only names are looked at: a folder of a hundred thousand frames on a slow share is listed without opening one.
+Only names are looked at: a folder of a hundred thousand frames on a slow share is listed without opening one. Where an
+XML lies beside TIFFs, its beginning is read: it may be that of a CellTracks export.
 """
 
 from __future__ import annotations
@@ -14,10 +15,15 @@ from pathlib import Path
 from typing import NamedTuple
 
 from cher2.errors import ImageError
+from cher2.images.celltracks_xml import is_export
 from cher2.protocol import ROLES, Protocol
 
-IMAGE_SUFFIXES = (".tif", ".tiff", ".btf", ".png", ".jpg", ".jpeg")
+TIFF_SUFFIXES = (".tif", ".tiff", ".btf")
+IMAGE_SUFFIXES = (*TIFF_SUFFIXES, ".png", ".jpg", ".jpeg")
 """Endings of image files, in any case; ``.ome.tif`` is one of them."""
+
+MOST_XMLS = 4
+"""A folder with more XMLs is no CellTracks export, which has one: none of them is opened."""
 
 
 @dataclass(frozen=True)
@@ -30,14 +36,18 @@ class ImageFile:
         What tables call it: the path relative to the image folder, with forward slashes; for one file a
         channel the path with the frame's name, "P1/frame01" for P1/frame01_dapi.jpg.
     paths : tuple of Path
-        The file, or one file a channel.
+        The file, or one file a channel; of a frame of a CellTracks export, the TIFF and the export's XML.
     channels : tuple of str
         The channel names found in the files' names; empty for a single file.
+    celltracks : tuple of int, or None
+        Which frame of a CellTracks export it is, counted from 1, and how many frames the folder has; None for any
+        other file.
     """
 
     name: str
     paths: tuple[Path, ...]
     channels: tuple[str, ...] = ()
+    celltracks: tuple[int, int] | None = None
 
 
 class _Match(NamedTuple):
@@ -77,11 +87,37 @@ def find_image_files(folder: Path, protocol: Protocol) -> list[ImageFile]:
     if pattern:
         images = _channel_sets(folder, paths, protocol)
     else:
+        exports = _export_frames(folder, paths)
         chosen = (path for path in paths if path.lower().endswith(IMAGE_SUFFIXES))
-        images = [ImageFile(_printable(path), (folder / path,)) for path in chosen]
+        images = [exports.get(path) or ImageFile(_printable(path), (folder / path,)) for path in chosen]
     if not images:
         raise _none_found(folder, paths, pattern)
     return sorted(images, key=lambda image: natural_key(image.name))
+
+
+def single_file(path: Path) -> ImageFile:
+    """Return one file as an image, called by its own name; a frame of a CellTracks export with its XML."""
+    plain = ImageFile(path.name, (path,))
+    is_tiff = path.name.lower().endswith(TIFF_SUFFIXES) and path.is_file()
+    return _export_frames(path.parent, _names(path.parent)).get(path.name, plain) if is_tiff else plain
+
+
+def _export_frames(folder: Path, paths: Iterable[str]) -> dict[str, ImageFile]:
+    """Return the frames of CellTracks exports by path: the TIFFs of a folder in natural order, with the XML."""
+    tiffs, xmls = defaultdict[str, list[str]](list), defaultdict[str, list[str]](list)
+    for path in paths:
+        name = path.lower()
+        if name.endswith(TIFF_SUFFIXES) or name.endswith(".xml"):
+            (xmls if name.endswith(".xml") else tiffs)[path.rpartition("/")[0]].append(path)
+    found = dict[str, ImageFile]()
+    for below, beside in xmls.items():
+        if not tiffs[below] or len(beside) > MOST_XMLS:
+            continue
+        own = tuple(folder / xml for xml in sorted(beside) if is_export(folder / xml))
+        for number, path in enumerate(sorted(tiffs[below], key=natural_key), 1) if own else ():
+            place = (number, len(tiffs[below]))
+            found[path] = ImageFile(_printable(path), (folder / path, *own), celltracks=place)
+    return found
 
 
 def natural_key(text: str) -> tuple[tuple[tuple[int, int, str], ...], str]:

@@ -27,7 +27,7 @@ class FrameInfo:
         Channels, rows and columns.
     dtype : dtype
         Of the pixels as the file holds them.
-    channels, pixel_size_um, bits, position_um, exposure_ms, synthetic
+    channels, pixel_size_um, bits, position_um, exposure_ms, synthetic, remarks
         As of :class:`~cher2.images.image.Image`.
     """
 
@@ -39,6 +39,7 @@ class FrameInfo:
     position_um: tuple[float, float] | None = None
     exposure_ms: tuple[float | None, ...] = ()
     synthetic: bool = False
+    remarks: tuple[str, ...] = ()
 
 
 class Frames(Interface):

@@ -15,6 +15,22 @@ MAX_PIXELS = 2**28
 """Most pixels of a frame in all channels together that are read; four channels of 8192 x 8192."""
 
 
+@dataclass(frozen=True)
+class SelectedCell:
+    """A cell that an operator selected in another program.
+
+    Parameters
+    ----------
+    name : str
+        What that program calls it.
+    box : tuple of float
+        Least y, least x, most y and most x in pixels of the frame; it may reach beyond the frame.
+    """
+
+    name: str
+    box: tuple[float, float, float, float]
+
+
 @dataclass(frozen=True, eq=False)
 class Image:
     """One frame: its channels and what the file says about them.
@@ -39,6 +55,10 @@ class Image:
     exposure_ms : tuple of (float or None), length C
         Exposure time of each channel in milliseconds, None where the file does not say; empty where it says
         none.
+    remarks : tuple of str
+        What a user must know of how the file was read; the report repeats it.
+    selected : tuple of SelectedCell, or None
+        The cells that an operator called CTCs in another program; None where the file does not say.
     """
 
     pixels: NDArray[Any]
@@ -49,6 +69,8 @@ class Image:
     position_um: tuple[float, float] | None = None
     synthetic: bool = False
     exposure_ms: tuple[float | None, ...] = ()
+    remarks: tuple[str, ...] = ()
+    selected: tuple[SelectedCell, ...] | None = None
 
     def __post_init__(self) -> None:
         if self.pixels.ndim != 3 or 0 in self.pixels.shape:

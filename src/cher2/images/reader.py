@@ -13,7 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cher2.errors import ChannelError, ImageError
-from cher2.images.files import ImageFile, channel_files, role_names
+from cher2.images.celltracks import CellTracksFrames
+from cher2.images.files import ImageFile, channel_files, role_names, single_file
 from cher2.images.frames import Frames, OneFrame
 from cher2.images.image import Image
 from cher2.images.raster import JPEG_MAGIC, PNG_MAGIC, decode_jpeg, decode_png, single_plane
@@ -66,7 +67,7 @@ def read_image(path: str | Path, protocol: Protocol | None = None, frame: int = 
     """
     path = Path(path)
     protocol = protocol or Protocol.from_dict({})
-    file = channel_files(path, protocol) if "{channel}" in path.name else ImageFile(path.name, (path,))
+    file = channel_files(path, protocol) if "{channel}" in path.name else single_file(path)
     return read_frame(file, frame, protocol)
 
 
@@ -92,6 +93,8 @@ def open_frames(file: ImageFile, protocol: Protocol) -> Frames:
     path = file.paths[0]
     if file.channels:
         return OneFrame(_read_set(file, protocol))
+    if file.celltracks is not None:
+        return CellTracksFrames(path, file.paths[1:], *file.celltracks)
     if _kind(path) == "tiff":
         return TiffFrames(path, role_names(protocol))
     return OneFrame(_read_raster(path, file.name))

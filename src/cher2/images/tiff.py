@@ -213,6 +213,11 @@ class TiffFrames:
 
     def _find_layouts(self, roles: tuple[str, ...]) -> list[FrameLayout]:
         page, where = self._first, self._where
+        if 755 in page.tags and 756 in page.tags:
+            raise self._error(
+                "its counts are stretched, as in a CellTracks export, but no XML of an export can be read beside it",
+                "Copy the export's XML into the folder of its TIFFs; docs/formats.md says how it must look",
+            )
         text = page.description
         samples, count = page.samplesperpixel, len(self._offsets)
         if text.rstrip().endswith("OME>") or re.search(r"<(\w+:)?OME[\s>]", text[:4096]):

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cher2.errors import ImageError
-from cher2.images.files import IMAGE_SUFFIXES, ImageFile
+from cher2.images.files import IMAGE_SUFFIXES, single_file
 from cher2.images.image import Image
 from cher2.images.reader import count_frames, read_image
 from cher2.napari.palettes import CHANNEL_PALETTES, CLASSIC, contrast_limits
@@ -67,7 +67,7 @@ def read_layers(path: str | Sequence[str]) -> list[LayerData]:
     """
     paths = [Path(path)] if isinstance(path, str) else [Path(p) for p in path]
     protocol = Protocol()
-    places = [(p, k) for p in paths for k in range(count_frames(ImageFile(p.name, (p,)), protocol))]
+    places = [(p, k) for p in paths for k in range(count_frames(single_file(p), protocol))]
     first = read_image(places[0][0], protocol, places[0][1])
     if len(places) == 1:
         return channel_layers(first, list(first.pixels), str(paths[0]))

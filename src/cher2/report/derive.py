@@ -17,6 +17,7 @@ from cher2.patients.flow import ExclusionFlow, exclusion_flow
 from cher2.patients.splits import split_by, split_rule
 from cher2.patients.summary import summarise_patients
 from cher2.protocol import Protocol
+from cher2.report.operator_ctcs import OperatorComparison, compare_with_operator, write_comparison
 from cher2.review.decisions_csv import decisions_csv, guarded
 from cher2.review.open_log import stored_decisions
 from cher2.review.outlines import read_corrected
@@ -50,6 +51,8 @@ class Derived:
         Survival by group, as in survival.csv; None where there is no comparison.
     review : ReviewSummary
         How much of the study was read; by default nothing.
+    operator : OperatorComparison or None
+        The CTCs that CellTracks' operator selected beside the study's; None without CellTracks exports.
     """
 
     cells: pd.DataFrame
@@ -59,6 +62,11 @@ class Derived:
     no_comparison: str = ""
     survival: GroupSurvival | None = None
     review: ReviewSummary = field(default_factory=ReviewSummary)
+    operator: OperatorComparison | None = None
+
+    def notes(self) -> list[str]:
+        """Say in words what else is to be known of the tables."""
+        return [*self.review.notes(), *([] if self.operator is None else [str(self.operator)])]
 
 
 def derive(study: Study, clinical: pd.DataFrame | None = None, reviews: str = "") -> Derived:
@@ -106,7 +114,9 @@ def derive(study: Study, clinical: pd.DataFrame | None = None, reviews: str = ""
         else:
             (study.path / name).unlink(missing_ok=True)
     _write_lost(study, review)
-    return Derived(cells, patients, _flow(study, patients), comparison, reason, survival, review)
+    operator = compare_with_operator(study, cells)
+    write_comparison(study, operator)
+    return Derived(cells, patients, _flow(study, patients), comparison, reason, survival, review, operator)
 
 
 def _write_lost(study: Study, review: ReviewSummary) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from pathlib import Path
 
 import pandas as pd
@@ -55,7 +55,7 @@ def write_report(study: Study, derived: Derived | None = None, reviews: str = ""
         images_failed=study.failed,
         n_images=len(study.samples),
         software=read_provenance(study.path).get("software") or software(),
-        notes=[*assumptions(study), *derived.review.notes(), *notes, *sections.notes],
+        notes=[*assumptions(study), *derived.notes(), *notes, *sections.notes],
         examples_chosen=HOW_CHOSEN,
         no_comparison=derived.no_comparison.rstrip("."),
         flow=derived.flow,
@@ -96,6 +96,8 @@ def assumptions(study: Study) -> list[str]:
             f"If frames overlap, the cells in two of them are counted twice: {unsought} images tell no stage position, "
             "and no overlap was given (image.overlap_px)"
         )
+    remarks = Counter(remark for score in scores if score for remark in score.get("remarks", []))
+    said += [f"Of {count} images: {remark}" for remark, count in remarks.items()]
     uneven = [score["her2_not_evened"] for score in scores if score and score.get("her2_not_evened")]
     if uneven:
         said.append(

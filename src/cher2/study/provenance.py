@@ -50,7 +50,8 @@ def software() -> dict[str, str]:
 def file_stamp(file: ImageFile) -> list[list[Any]]:
     """Return size and time of change of an image's files: while they stay, the bytes are taken to stay."""
     with _readable(file):
-        return [[path.name, (found := path.stat()).st_size, found.st_mtime_ns] for path in file.paths]
+        stamp = [[path.name, (found := path.stat()).st_size, found.st_mtime_ns] for path in file.paths]
+    return stamp if file.celltracks is None else [*stamp, ["frame", *file.celltracks]]
 
 
 def file_digest(file: ImageFile) -> str:
@@ -61,6 +62,9 @@ def file_digest(file: ImageFile) -> str:
             with path.open("rb") as stream:
                 while block := stream.read(1 << 20):
                     digest.update(block)
+    if file.celltracks is not None:
+        # The same bytes are another place where a frame before them is missing.
+        digest.update(repr(file.celltracks).encode())
     return digest.hexdigest()
 
 

@@ -16,7 +16,7 @@ from typing import NamedTuple
 from cher2.errors import ImageError
 from cher2.protocol import ROLES, Protocol
 
-IMAGE_SUFFIXES = (".tif", ".tiff", ".btf", ".png", ".jpg", ".jpeg")
+IMAGE_SUFFIXES = (".tif", ".tiff", ".btf", ".png", ".jpg", ".jpeg", ".nd2", ".lif", ".czi")
 """Endings of image files, in any case; ``.ome.tif`` is one of them."""
 
 

@@ -59,7 +59,7 @@ class _Block:
 class CziFrames(VendorFrames):
     """An open CZI file as a sequence of frames; as :class:`~cher2.images.vendor.VendorFrames`."""
 
-    library = "czifile"
+    library, format_name = "czifile", "Zeiss CZI"
 
     def _check_file(self) -> None:
         """See that the header leads to a description and to a directory whose entries are of sane length."""

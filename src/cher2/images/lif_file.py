@@ -39,7 +39,7 @@ class _Frame:
 class LifFrames(VendorFrames):
     """An open LIF file as a sequence of frames; as :class:`~cher2.images.vendor.VendorFrames`."""
 
-    library = "liffile"
+    library, format_name = "liffile", "Leica LIF"
 
     def _check_file(self) -> None:
         with self._path.open("rb") as file:

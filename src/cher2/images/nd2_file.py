@@ -33,7 +33,7 @@ _PIXELS_AT = 4096  # nd2 takes the pixels from here on in a frame's chunk; the l
 class Nd2Frames(VendorFrames):
     """An open ND2 file as a sequence of frames; as :class:`~cher2.images.vendor.VendorFrames`."""
 
-    library = "nd2"
+    library, format_name = "nd2", "Nikon ND2"
 
     def _check_file(self) -> None:
         self._chunks = self._frame_chunks()

@@ -180,6 +180,14 @@ class TiffFrames:
         remedy = "It is damaged or of an unknown kind: export it again as OME-TIFF"
         return library_faults(what, self._where, remedy, _FAULTS)
 
+    @property
+    def format_name(self) -> str:
+        """What kind of TIFF it is, in words."""
+        text = self._first.description
+        kinds = {"OME-TIFF": "OME>" in text[-16:], "ImageJ TIFF": text.startswith("ImageJ=")}
+        kind = next((name for name, fits in kinds.items() if fits), "TIFF")
+        return f"{kind} (BigTIFF)" if self._tif.is_bigtiff else kind
+
     def _page(self, number: int) -> tifffile.TiffPage:
         return load_page(self._tif, self._offsets[number], number, self._where)
 

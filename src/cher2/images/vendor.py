@@ -62,6 +62,9 @@ class VendorFrames(ABC):
     library: str
     """The module that reads the format."""
 
+    format_name: str
+    """What people call the format."""
+
     def __init__(self, path: Path) -> None:
         self._path, self._where = path, str(path)
         self._module = load_library(self.library, self._where)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import struct
-import warnings
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -20,7 +19,6 @@ LIBRARY_FAULTS: tuple[type[Exception], ...] = (
 """What the libraries for makers' formats raise at bytes that make no sense. They promise no common class."""
 
 _LOGGERS = ("tifffile", "imagecodecs", "nd2", "liffile", "czifile")
-_WARNING_MODULES = r"(nd2|liffile|czifile|cher2\.images\.\w+_file)(\.|$)"
 
 _reading: ContextVar[bool] = ContextVar("reading", default=False)
 
@@ -36,7 +34,7 @@ for _name in _LOGGERS:
 
 @contextmanager
 def library_faults(what: str, where: str, remedy: str, faults: tuple[type[Exception], ...]) -> Iterator[None]:
-    """Turn whatever a library raises into an ImageError, and keep its log lines and warnings back.
+    """Turn whatever a library raises into an ImageError, and keep its log lines back.
 
     Parameters
     ----------
@@ -45,8 +43,6 @@ def library_faults(what: str, where: str, remedy: str, faults: tuple[type[Except
     faults : tuple of exception types
         What is turned into an ImageError.
     """
-    # Naming the modules, for the life of the process: catch_warnings would touch what other threads warn of.
-    warnings.filterwarnings("ignore", module=_WARNING_MODULES)
     token = _reading.set(True)
     try:
         yield

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib
 import math
+import warnings
 from abc import ABC, abstractmethod
 from contextlib import AbstractContextManager
 from dataclasses import replace
@@ -25,6 +26,7 @@ from cher2.images.library_faults import LIBRARY_FAULTS, library_faults
 from cher2.images.pages import MAX_PAGES, as_counts
 
 _EXPORT = "It is damaged or of an unknown kind: copy it again from its source, or export it as OME-TIFF"
+_WARNING_MODULES = r"(nd2|liffile|czifile|cher2\.images\.\w+_file)(\.|$)"
 
 
 def load_library(name: str, where: str) -> Any:
@@ -67,6 +69,8 @@ class VendorFrames(ABC):
 
     def __init__(self, path: Path) -> None:
         self._path, self._where = path, str(path)
+        # Naming the modules, for the life of the process: catch_warnings would touch what other threads warn of.
+        warnings.filterwarnings("ignore", module=_WARNING_MODULES)
         self._module = load_library(self.library, self._where)
         with self._faults("it cannot be read"):
             self._size = path.stat().st_size

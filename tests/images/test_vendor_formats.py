@@ -5,6 +5,7 @@ import logging
 import re
 import sys
 import time
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -220,17 +221,40 @@ def test_pixels_beyond_the_limit_are_not_decoded(tmp_path, monkeypatch):
         frames.read(0, "x")
 
 
-@WRITERS
-def test_only_the_frame_that_is_asked_for_is_decoded(write, tmp_path):
-    """The last frame's pixels are overwritten by nothing that could be decoded; the first is read all the same."""
+def packed_nd2(path):
+    return write_nd2(path / "z.nd2", FRAMES, NAMES, loops=[("T", 6)], zipped=True)
+
+
+def packed_czi(path):
+    return czi_file(path, packed=5)
+
+
+@pytest.mark.parametrize(("write", "start"), [(packed_nd2, b"ImageDataSeq|5!"), (packed_czi, b"ZISRAWSUBBLOCK")])
+def test_no_frame_but_the_one_asked_for_is_decoded(write, start, tmp_path):
+    """The last frame's packed pixels are nonsense; that is found when it is read, and not before."""
     path = write(tmp_path)
     raw = bytearray(path.read_bytes())
-    last = raw.index(FRAMES[5, -1, -1].tobytes()[:20]) if write is not nd2_file else 0
-    if last:
-        raw[last : last + 20] = b"\xff" * 20
-        path.write_bytes(raw)
+    place = raw.index(start) if write is packed_nd2 else raw.rindex(start)
+    pixels = place + (4096 if write is packed_nd2 else 32 + 256)
+    raw[pixels : pixels + 64] = b"\x55" * 64
+    path.write_bytes(raw)
     with opened(path) as frames:
-        np.testing.assert_array_equal(frames.read(0, "x").pixels, FRAMES[0])
+        for k in range(5):
+            np.testing.assert_array_equal(frames.read(k, "x").pixels, FRAMES[k])
+        with pytest.raises(ImageError, match="its pixels cannot be decoded"):
+            frames.read(5, "x")
+
+
+def test_reading_a_frame_of_a_lif_takes_no_memory_for_the_others(tmp_path):
+    pixels = np.zeros((20, 4, 200, 300), np.uint16)
+    path = write_lif(tmp_path / "a.lif", [{"name": "R", "pixels": pixels, "axes": "MCYX", "channels": NAMES}])
+    with opened(path) as frames:
+        frames.read(0, "x")
+        tracemalloc.start()
+        frames.read(19, "x")
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+    assert peak < 4 * pixels[0].nbytes
 
 
 @WRITERS
@@ -292,7 +316,7 @@ def test_a_folder_of_them_is_found(tmp_path):
     assert [file.name for file in find_image_files(tmp_path, PROTOCOL)] == ["a.czi", "a.lif", "a.nd2"]
 
 
-def test_a_compressed_nd2_is_read_and_its_damage_found(tmp_path):
+def test_a_compressed_nd2_without_calibration(tmp_path):
     path = write_nd2(tmp_path / "z.nd2", FRAMES, NAMES, loops=[("T", 6)], zipped=True, calibrated=False)
     with opened(path) as frames:
         np.testing.assert_array_equal(frames.read(5, "x").pixels, FRAMES[5])

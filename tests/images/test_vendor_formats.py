@@ -109,6 +109,21 @@ def test_czi_pixels_packed_without_loss(packed, tmp_path):
             np.testing.assert_array_equal(frames.read(k, "x").pixels, FRAMES[k])
 
 
+@pytest.mark.parametrize(
+    ("names", "shown", "found"),
+    [
+        (("", "CK", "", ""), NAMES, NAMES),
+        ((), NAMES, NAMES),
+        (("", "CK", "", ""), ("DAPI",), ("", "CK", "", "")),
+        ((), (), ("",) * 4),
+    ],
+)
+def test_czi_names_fall_back_on_those_that_are_shown(names, shown, found, tmp_path):
+    """As in czitools' DAPI_GFP.czi, whose channels have names in the display settings only."""
+    with opened(write_czi(tmp_path / "a.czi", tiles(FRAMES, PLACES), names, shown=shown)) as frames:
+        assert frames.info(0).channels == found
+
+
 def test_czi_tiles_are_frames_at_their_places(tmp_path):
     with opened(czi_file(tmp_path)) as frames:
         assert [frames.info(k).position_um for k in range(6)] == [(y * 0.5, x * 0.5) for y, x in PLACES]

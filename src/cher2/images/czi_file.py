@@ -153,12 +153,18 @@ class CziFrames(VendorFrames):
         return FrameInfo(
             shape=(len(frame), first.sizes["Y"], first.sizes["X"]),
             dtype=first.dtype.newbyteorder("="),
-            channels=tuple(c.get("Name", "") for c in described) or ("",) * len(frame),
+            channels=self._names(described, len(frame)),
             pixel_size_um=size,
             bits=max((int(b) for b in bits if b.isascii() and b.isdecimal() and len(b) < 4), default=None),
             position_um=self._position_um(frame, size),
             exposure_ms=tuple(milliseconds(_nanoseconds_as_ms(c.findtext("ExposureTime", ""))) for c in described),
         )
+
+    def _names(self, described: list[ElementTree.Element], count: int) -> tuple[str, ...]:
+        """Return the channels' names; where the image has none, those that ZEN shows, in the same order."""
+        shown = self._xml.findall(".//DisplaySetting/Channels/Channel")
+        lists = [[c.get("Name", "") for c in channels] for channels in (described, shown) if len(channels) == count]
+        return tuple(next((name for name in names if name), "") for names in zip(*lists, strict=True)) or ("",) * count
 
     def _scale_um(self, axis: str) -> float | None:
         """Return the distance of pixels along an axis; Zeiss gives it in metres."""

@@ -33,6 +33,7 @@ RANKS = {
     "batch": 9,
     "progress": 10,
     "napari": 11,
+    "cli_info": 12,
     "cli_review": 12,
     "cli": 13,
 }

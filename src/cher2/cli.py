@@ -15,7 +15,7 @@ import typer
 from rich.console import Console
 
 import cher2
-from cher2 import cli_review
+from cher2 import cli_info, cli_review
 from cher2.cli_review import Reviews, StudyFolder
 from cher2.errors import Cher2Error, GradingError
 
@@ -259,6 +259,7 @@ def protocol(
 
 
 for _name, _command in (
+    ("info", cli_info.info),
     ("review", cli_review.review),
     ("agreement", cli_review.agreement),
     ("export", cli_review.export),

@@ -133,8 +133,8 @@ def test_no_folder(tmp_path):
 def test_no_images_tells_what_else_is_there(tmp_path):
     with pytest.raises(ImageError, match=r"looked for \.tif, .*; it is empty"):
         names(tmp_path)
-    touch(tmp_path, "a.czi", "b.czi", "c.txt")
-    with pytest.raises(ImageError, match=r"the 3 files there are 2 \.czi, 1 \.txt, such as a\.czi\. Export"):
+    touch(tmp_path, "a.oib", "b.oib", "c.txt")
+    with pytest.raises(ImageError, match=r"the 3 files there are 2 \.oib, 1 \.txt, such as a\.oib\. Export"):
         names(tmp_path)
     with pytest.raises(ImageError, match=r"fits \{frame\}_\{channel\}\.jpg; .*Mend image\.file_pattern"):
         names(tmp_path, "{frame}_{channel}.jpg")

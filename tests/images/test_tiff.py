@@ -62,6 +62,31 @@ class TestOme:
         assert image.bits == 12
         assert image.position_um == (-20.0, 1500.0)
 
+    def test_exposure_times_by_channel_and_time(self, tmp_path):
+        times = [0.05, 0.1, 0.2, 0.4, 0.05, 0.1, 0.2, 0.8]
+        path = ome(tmp_path / "a.ome.tif", FRAMES[:2], "TCYX", Plane={"ExposureTime": times})
+        found = [image.exposure_ms for image in frames(path)]
+        assert found[0] == pytest.approx((50, 100, 200, 400))
+        assert found[1] == pytest.approx((50, 100, 200, 800))
+
+    @pytest.mark.parametrize(
+        ("unit", "time", "ms"), [("s", 0.25, 250.0), ("ms", 250, 250.0), ("µs", 250, 0.25), ("ns", 5e6, 5.0)]
+    )
+    def test_units_of_exposure_times(self, tmp_path, unit, time, ms):
+        plane = {"ExposureTime": [time] * 4, "ExposureTimeUnit": [unit] * 4}
+        assert read_image(ome(tmp_path / "a.ome.tif", Plane=plane)).exposure_ms == pytest.approx((ms,) * 4)
+
+    @pytest.mark.parametrize(("unit", "time"), [("fortnight", 1.0), ("s", -1.0), ("s", 0.0), ("s", float("nan"))])
+    def test_an_exposure_that_is_none_is_unsaid(self, tmp_path, unit, time):
+        plane = {"ExposureTime": [time] * 4, "ExposureTimeUnit": [unit] * 4}
+        path = ome(tmp_path / "a.ome.tif", Plane=plane)
+        assert read_image(path).exposure_ms == ()
+
+    def test_exposures_of_some_channels_leave_the_others_unsaid(self, tmp_path):
+        planes = "".join(f'<Plane TheC="{c}" TheZ="0" TheT="0" ExposureTime="0.{c}"/>' for c in (2, 1))
+        path = with_header(tmp_path, header(blocks='<TiffData IFD="0" PlaneCount="4"/>' + planes))
+        assert read_image(path).exposure_ms == (None, 100.0, 200.0, None)
+
     def test_says_nothing_where_the_header_says_nothing(self, tmp_path):
         image = read_image(ome(tmp_path / "a.ome.tif", Plane={"PositionX": [3.0] * 4, "PositionY": [4.0] * 4}))
         # A position without a unit is in "reference frame" units: no micrometres.
@@ -102,6 +127,21 @@ class TestOme:
             writer.write(PIXELS, photometric="minisblack", metadata={"axes": "CYX"}, subifds=1)
             writer.write(PIXELS[:, ::2, ::2], photometric="minisblack", subfiletype=1)
         assert_frames(tmp_path / "a.ome.tif", [PIXELS])
+
+    def test_smaller_copies_in_the_chain_of_pages_are_left_out(self, tmp_path):
+        with tifffile.TiffWriter(tmp_path / "a.ome.tif", ome=True) as writer:
+            writer.write(PIXELS, photometric="minisblack", metadata={"axes": "CYX"})
+        with tifffile.TiffWriter(tmp_path / "a.ome.tif", append="force") as writer:
+            writer.write(PIXELS[:, ::2, ::2], photometric="minisblack", subfiletype=1, metadata=None)
+        assert_frames(tmp_path / "a.ome.tif", [PIXELS])
+
+    def test_series_with_smaller_copies_in_bigtiff(self, tmp_path):
+        with tifffile.TiffWriter(tmp_path / "a.ome.tif", ome=True, bigtiff=True) as writer:
+            for pixels in FRAMES:
+                writer.write(pixels, photometric="minisblack", metadata={"axes": "CYX"}, subifds=2, tile=(16, 16))
+                for step in (2, 4):
+                    writer.write(pixels[:, ::step, ::step], photometric="minisblack", subfiletype=1, tile=(16, 16))
+        assert_frames(tmp_path / "a.ome.tif", list(FRAMES))
 
     def test_focal_planes_are_refused(self, tmp_path):
         with pytest.raises(ImageError, match=r"4 focal planes.*projection"):

@@ -121,6 +121,7 @@ def _measure_frame(image: Image, study: Study, protocol: Protocol, source: dict[
         "n_objects": len(measured.objects),
         "synthetic": image.synthetic,
         "most_counts": _most_counts(image),
+        "exposure_ms": image.exposures(protocol.channels),
     } | _from_export(image)
     study.write_measured(image.name, measured.labels, measured.objects, score)
     return count_ctcs(measured.objects, protocol, measured.frame)

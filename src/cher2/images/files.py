@@ -19,7 +19,7 @@ from cher2.images.celltracks_xml import is_export
 from cher2.protocol import ROLES, Protocol
 
 TIFF_SUFFIXES = (".tif", ".tiff", ".btf")
-IMAGE_SUFFIXES = (*TIFF_SUFFIXES, ".png", ".jpg", ".jpeg")
+IMAGE_SUFFIXES = (*TIFF_SUFFIXES, ".png", ".jpg", ".jpeg", ".nd2", ".lif", ".czi")
 """Endings of image files, in any case; ``.ome.tif`` is one of them."""
 
 MOST_XMLS = 4

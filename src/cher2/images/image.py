@@ -155,6 +155,21 @@ class Image:
         roles: tuple[Role, ...] = get_args(Role)
         return {role: self.plane(role, channels) for role in roles}
 
+    def exposures(self, channels: Channels) -> dict[Role, float]:
+        """Return the exposure times in milliseconds by role, of the roles whose exposure the file tells.
+
+        Raises
+        ------
+        ChannelError
+            As :meth:`channel_index`.
+        """
+        if not self.exposure_ms:
+            return {}
+        roles: tuple[Role, ...] = get_args(Role)
+        there = [role for role in roles if role != "her2" or channels.has_her2]
+        times = {role: self.exposure_ms[self.channel_index(role, channels)] for role in there}
+        return {role: time for role, time in times.items() if time is not None}
+
     def _missing(self, role: Role, wanted: str) -> ChannelError:
         named = [name for name in self.channels if name]
         has = f"it has {', '.join(named)}" if named else f"it has {len(self.pixels)} unnamed channels"

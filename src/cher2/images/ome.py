@@ -20,6 +20,8 @@ from cher2.images.layout import FrameLayout, length_um, pages_missing, square_pi
 SIMULATOR = "cher2 simulate"
 """The creator that synthetic images name."""
 
+_MILLISECONDS = {"s": 1e3, "ms": 1.0, "µs": 1e-3, "μs": 1e-3, "ns": 1e-6, "cs": 10.0, "ds": 100.0, "min": 6e4}
+
 _EXPORT = "Export the image again, as one OME-TIFF file"
 
 
@@ -185,11 +187,13 @@ def _frames(series: _Series, file: OmeFile) -> Iterator[FrameLayout]:
     sides = [length_um(pixels.get(f"PhysicalSize{a}"), pixels.get(f"PhysicalSize{a}Unit", "µm")) for a in "XY"]
     size = square_pixel_um(sides[0], sides[1], file.where)
     bits = _number(pixels, "SignificantBits", 0, file) or None
-    positions = _positions(pixels)
+    positions, exposures = _positions(pixels), _exposures(pixels)
     for t in range(series.times):
         pages = tuple(series.pages[c, t] for c in range(series.channels))
         fit = names if len(names) == len(pages) else ()
-        yield FrameLayout(pages, fit, size, bits, positions.get(str(t)))
+        times = tuple(exposures.get((str(c), str(t))) for c in range(len(pages)))
+        exposed = times if file.samples == 1 and any(time is not None for time in times) else ()
+        yield FrameLayout(pages, fit, size, bits, positions.get(str(t)), exposure_ms=exposed)
 
 
 def _positions(pixels: ElementTree.Element) -> dict[str, tuple[float, float]]:
@@ -200,4 +204,18 @@ def _positions(pixels: ElementTree.Element) -> dict[str, tuple[float, float]]:
         y, x = (length_um(plane.get(f"Position{a}"), plane.get(f"Position{a}Unit", "reference frame")) for a in "YX")
         if y is not None and x is not None and math.isfinite(x + y):
             found.setdefault(plane.get("TheT", "0"), (y, x))
+    return found
+
+
+def _exposures(pixels: ElementTree.Element) -> dict[tuple[str, str], float]:
+    """Return exposure times in milliseconds by channel and time point, where they are positive numbers."""
+    found: dict[tuple[str, str], float] = {}
+    for plane in _children(pixels, "Plane"):
+        factor = _MILLISECONDS.get(plane.get("ExposureTimeUnit", "s"))
+        try:
+            time = float(plane.get("ExposureTime", "")) * (factor or math.nan)
+        except ValueError:
+            continue
+        if 0 < time < math.inf:
+            found.setdefault((plane.get("TheC", "0"), plane.get("TheT", "0")), time)
     return found

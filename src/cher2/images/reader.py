@@ -5,6 +5,7 @@ What a file is, its first bytes say; its name does not count.
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -19,14 +20,19 @@ from cher2.images.frames import Frames, OneFrame
 from cher2.images.image import Image
 from cher2.images.raster import JPEG_MAGIC, PNG_MAGIC, decode_jpeg, decode_png, single_plane
 from cher2.images.tiff import TiffFrames
+from cher2.images.vendor import VendorFrames
 from cher2.protocol import ROLES, Protocol
 
 TIFF_MAGIC = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 
+_MAKERS = {
+    b"ZISRAWFILE": ("cher2.images.czi_file", "CziFrames"),
+    b"\xda\xce\xbe\x0a": ("cher2.images.nd2_file", "Nd2Frames"),
+    b"\x70\x00\x00\x00": ("cher2.images.lif_file", "LifFrames"),
+}
+"""Modules and classes of the makers' formats by the first bytes; imported when a file of theirs is opened."""
+
 _VENDORS = {
-    b"ZISRAWFILE": "a Zeiss CZI file",
-    b"\xda\xce\xbe\x0a": "a Nikon ND2 file",
-    b"\x70\x00\x00\x00": "a Leica LIF file",
     b"\x89HDF": "an HDF5 file (Imaris?)",
     b"version https://git-lfs": "a Git LFS pointer: the image itself was not downloaded",
     b"BM": "a BMP file",
@@ -41,7 +47,7 @@ def read_image(path: str | Path, protocol: Protocol | None = None, frame: int = 
     Parameters
     ----------
     path : str or Path
-        A TIFF, PNG or JPEG file; or a path whose name holds ``{channel}``, such as
+        A TIFF, PNG, JPEG, ND2, LIF or CZI file; or a path whose name holds ``{channel}``, such as
         ``slide/frame01_{channel}.jpg``, for one file a channel.
     protocol : Protocol, optional
         Its channels tell which of such files are read; the default protocol's where none is given.
@@ -95,6 +101,8 @@ def open_frames(file: ImageFile, protocol: Protocol) -> Frames:
         return OneFrame(_read_set(file, protocol))
     if file.celltracks is not None:
         return CellTracksFrames(path, file.paths[1:], *file.celltracks)
+    if maker := _maker(path):
+        return maker(path)
     if _kind(path) == "tiff":
         return TiffFrames(path, role_names(protocol))
     return OneFrame(_read_raster(path, file.name))
@@ -166,6 +174,16 @@ def count_frames(file: ImageFile, protocol: Protocol) -> int:
 def frame_name(name: str, frame: int, count: int) -> str:
     """Return what tables call a frame, counted from 0, of a file with so many."""
     return name if count == 1 else f"{name}#{frame + 1}"
+
+
+def _maker(path: Path) -> type[VendorFrames] | None:
+    """Return the reader of a maker's format; None where the file is of none."""
+    head = _read_bytes(path, 32)
+    place = next((place for magic, place in _MAKERS.items() if head.startswith(magic)), None)
+    if place is None:
+        return None
+    reader: type[VendorFrames] = getattr(importlib.import_module(place[0]), place[1])
+    return reader
 
 
 def _kind(path: Path) -> str:

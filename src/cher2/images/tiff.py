@@ -9,13 +9,10 @@ imagecodecs.
 from __future__ import annotations
 
 import json
-import logging
 import math
 import re
 import struct
-from collections.abc import Iterator
-from contextlib import contextmanager
-from contextvars import ContextVar
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
@@ -35,6 +32,7 @@ from cher2.images.layout import (
     resolution_um,
     shaped_layout,
 )
+from cher2.images.library_faults import library_faults
 from cher2.images.ome import OmeFile, ome_layout
 from cher2.images.pages import (
     MAX_PAGES,
@@ -52,17 +50,6 @@ _FAULTS = (
     tifffile.TiffFileError, struct.error, ValueError, TypeError, LookupError, ArithmeticError,
     RuntimeError, MemoryError, OSError, ImportError,
 )  # fmt: skip
-
-_reading: ContextVar[bool] = ContextVar("reading", default=False)
-
-
-def _not_while_reading(record: logging.LogRecord) -> bool:
-    """Keep the libraries' log lines off the user's terminal while cher2 reads: what matters becomes an error."""
-    return not _reading.get()
-
-
-for _logger in ("tifffile", "imagecodecs"):
-    logging.getLogger(_logger).addFilter(_not_while_reading)
 
 
 class TiffFrames:
@@ -189,21 +176,17 @@ class TiffFrames:
             exposure_ms=layout.exposure_ms,
         )
 
-    @contextmanager
-    def _faults(self, what: str) -> Iterator[None]:
-        """Turn whatever tifffile raises into an ImageError, and keep its log lines back."""
-        token = _reading.set(True)
-        try:
-            yield
-        except _FAULTS as error:
-            reason = " ".join(str(error).split())[:120] or type(error).__name__
-            raise ImageError(
-                f"{what} ({reason})",
-                where=self._where,
-                remedy="It is damaged or of an unknown kind: export it again as OME-TIFF",
-            ) from error
-        finally:
-            _reading.reset(token)
+    def _faults(self, what: str) -> AbstractContextManager[None]:
+        remedy = "It is damaged or of an unknown kind: export it again as OME-TIFF"
+        return library_faults(what, self._where, remedy, _FAULTS)
+
+    @property
+    def format_name(self) -> str:
+        """What kind of TIFF it is, in words."""
+        text = self._first.description
+        kinds = {"OME-TIFF": "OME>" in text[-16:], "ImageJ TIFF": text.startswith("ImageJ=")}
+        kind = next((name for name, fits in kinds.items() if fits), "TIFF")
+        return f"{kind} (BigTIFF)" if self._tif.is_bigtiff else kind
 
     def _page(self, number: int) -> tifffile.TiffPage:
         return load_page(self._tif, self._offsets[number], number, self._where)

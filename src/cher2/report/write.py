@@ -116,6 +116,14 @@ def assumptions(study: Study) -> list[str]:
             f"The images are of different depths, which end at {', '.join(map(str, sorted(set(ends))))} counts: "
             "their intensities cannot be compared"
         )
+    told = [score.get("exposure_ms") or {} for score in scores if score]
+    exposed = Counter(f"{times['her2']:.4g}" for times in told if "her2" in times)
+    if len(exposed) > 1 and protocol.grade.unit == "counts":
+        each = ", ".join(f"{count} for {ms} ms" for ms, count in exposed.most_common())
+        said.append(
+            f"HER2 was not exposed alike ({each}), and counts grow with the exposure: nothing was corrected. Score "
+            "images of one exposure together, or measure against leukocytes (grade.unit)"
+        )
     return said
 
 

@@ -1,0 +1,53 @@
+"""What a reading library raises and logs at damaged bytes, turned into one error and kept off the terminal."""
+
+from __future__ import annotations
+
+import logging
+import struct
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from xml.etree import ElementTree
+
+from cher2.errors import ImageError
+
+LIBRARY_FAULTS: tuple[type[Exception], ...] = (
+    struct.error, zlib.error, ElementTree.ParseError, ValueError, TypeError, AttributeError, NameError, LookupError,
+    ArithmeticError, AssertionError, EOFError, RuntimeError, MemoryError, OSError, ImportError,
+)  # fmt: skip
+"""What the libraries for makers' formats raise at bytes that make no sense. They promise no common class."""
+
+_LOGGERS = ("tifffile", "imagecodecs", "nd2", "liffile", "czifile")
+
+_reading: ContextVar[bool] = ContextVar("reading", default=False)
+
+
+def _not_while_reading(record: logging.LogRecord) -> bool:
+    """Keep the libraries' log lines off the user's terminal while cher2 reads: what matters becomes an error."""
+    return not _reading.get()
+
+
+for _name in _LOGGERS:
+    logging.getLogger(_name).addFilter(_not_while_reading)
+
+
+@contextmanager
+def library_faults(what: str, where: str, remedy: str, faults: tuple[type[Exception], ...]) -> Iterator[None]:
+    """Turn whatever a library raises into an ImageError, and keep its log lines back.
+
+    Parameters
+    ----------
+    what, where, remedy : str
+        Of the error; the library's own words follow ``what`` in brackets.
+    faults : tuple of exception types
+        What is turned into an ImageError.
+    """
+    token = _reading.set(True)
+    try:
+        yield
+    except faults as error:
+        reason = " ".join(str(error).split())[:120] or type(error).__name__
+        raise ImageError(f"{what} ({reason})", where=where, remedy=remedy) from error
+    finally:
+        _reading.reset(token)

@@ -9,6 +9,7 @@ import hashlib
 import json
 import os
 import platform
+import stat
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -20,6 +21,7 @@ import cher2
 from cher2.cells.segmenters.registry import segmenter_versions
 from cher2.errors import ImageError
 from cher2.images.files import ImageFile
+from cher2.images.omezarr_store import check_inside
 from cher2.protocol import Protocol
 from cher2.study.tables import write_whole
 
@@ -32,6 +34,7 @@ PACKAGES = (
     "tifffile",
     "imagecodecs",
     "pyarrow",
+    "zarr",
 )
 """The libraries whose versions can change a number."""
 
@@ -48,20 +51,72 @@ def software() -> dict[str, str]:
 
 
 def file_stamp(file: ImageFile) -> list[list[Any]]:
-    """Return size and time of change of an image's files: while they stay, the bytes are taken to stay."""
+    """Return size and time of change of an image's files: while they stay, the bytes are taken to stay.
+
+    A folder, such as an OME-Zarr, has one entry as a file has: the size of all below it, and in place of the
+    time a hash of the name, size and time of each.
+
+    Raises
+    ------
+    ImageError
+        A file cannot be read, or a link leads out of a folder.
+    """
     with _readable(file):
-        return [[path.name, (found := path.stat()).st_size, found.st_mtime_ns] for path in file.paths]
+        return [_stamp(path) for path in file.paths]
 
 
 def file_digest(file: ImageFile) -> str:
-    """Return a hash of the bytes of an image's files, in their order."""
+    """Return a hash of the bytes of an image's files, in their order; of a folder, with the files' names.
+
+    Raises
+    ------
+    ImageError
+        A file cannot be read, or a link leads out of a folder.
+    """
     digest = hashlib.blake2b(digest_size=16)
     with _readable(file):
         for path in file.paths:
-            with path.open("rb") as stream:
-                while block := stream.read(1 << 20):
-                    digest.update(block)
+            if path.is_dir():
+                for name, size, _ in _files_below(path):
+                    # Name and length go first: bytes moved from one file into the next make another hash.
+                    digest.update(f"{name}\0{size}\0".encode("utf-8", "surrogateescape"))
+                    _add_bytes(digest, path / name)
+            else:
+                _add_bytes(digest, path)
     return digest.hexdigest()
+
+
+def _stamp(path: Path) -> list[Any]:
+    found = path.stat()
+    if not stat.S_ISDIR(found.st_mode):
+        return [path.name, found.st_size, found.st_mtime_ns]
+    files = _files_below(path)
+    each = hashlib.blake2b(repr(files).encode("utf-8", "surrogateescape"), digest_size=16)
+    return [path.name, sum(size for _, size, _ in files), each.hexdigest()]
+
+
+def _files_below(folder: Path) -> list[tuple[str, int, int]]:
+    """Return name below a folder, size and time of change of each file in it, sorted by name."""
+    found, waiting = list[tuple[str, int, int]](), [""]
+    while waiting:
+        below = waiting.pop()
+        with os.scandir(folder / below) as entries:
+            for entry in entries:
+                name = f"{below}/{entry.name}" if below else entry.name
+                if entry.is_symlink():
+                    check_inside(folder, name)
+                status = entry.stat()
+                if entry.is_dir(follow_symlinks=False):
+                    waiting.append(name)
+                elif stat.S_ISREG(status.st_mode):
+                    found.append((name, status.st_size, status.st_mtime_ns))
+    return sorted(found)
+
+
+def _add_bytes(digest: hashlib.blake2b, path: Path) -> None:
+    with path.open("rb") as stream:
+        while block := stream.read(1 << 20):
+            digest.update(block)
 
 
 @contextmanager

@@ -38,13 +38,21 @@ def assign_samples(files: Sequence[ImageFile], folder: Path, sheet: Path | None 
     Raises
     ------
     SampleSheetError
-        The sheet names a file that is not there or names it twice, or an image has no patient.
+        The sheet names a file that is not there or names it twice, or an image has no patient; or there is a plate
+        in no patient's folder, and no sheet.
     """
     return _by_folder(files, folder) if sheet is None else _by_sheet(files, folder, sheet)
 
 
 def _by_folder(files: Sequence[ImageFile], folder: Path) -> pd.DataFrame:
     names = [file.name for file in files]
+    # The rows of a plate are no patients, and neither is the plate.
+    if wells := [file for file in files if file.plate and "/" not in file.plate]:
+        raise SampleSheetError(
+            f"{wells[0].plate} is a plate in no patient's folder, so that the patients of its wells are not known",
+            where=str(folder),
+            remedy=f"Give a sample sheet (--samples) with a row for each well, such as {wells[0].name}",
+        )
     flat = [name for name in names if "/" not in name]
     if flat and len(flat) < len(names):
         raise SampleSheetError(

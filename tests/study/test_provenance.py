@@ -72,3 +72,62 @@ def test_provenance_that_cannot_be_read_is_empty(tmp_path, content):
     if content is not None:
         (tmp_path / "provenance.json").write_bytes(content)
     assert read_provenance(tmp_path) == {}
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """Return an image that is a folder, as an OME-Zarr is, of a thousand chunks."""
+    for row in range(10):
+        (tmp_path / "a.zarr" / "0" / str(row)).mkdir(parents=True)
+        for column in range(100):
+            (tmp_path / "a.zarr" / "0" / str(row) / str(column)).write_bytes(f"{row} {column}".encode())
+    return ImageFile("a.zarr", (tmp_path / "a.zarr",))
+
+
+def test_a_folder_has_one_stamp_and_one_digest(folder):
+    stamp, digest = file_stamp(folder), file_digest(folder)
+    assert (file_stamp(folder), file_digest(folder)) == (stamp, digest)
+    # It stands in the score of each frame: a thousand chunks must not fill it.
+    assert len(json.dumps(stamp)) < 100
+    assert json.loads(json.dumps(stamp)) == stamp
+    assert stamp[0][:2] == ["a.zarr", sum(f.stat().st_size for f in folder.paths[0].rglob("*") if f.is_file())]
+
+
+def test_a_digest_of_a_folder_does_not_depend_on_times_or_on_the_order_on_disk(folder, tmp_path):
+    stamp, digest = file_stamp(folder), file_digest(folder)
+    files = sorted(f for f in folder.paths[0].rglob("*") if f.is_file())
+    for file in reversed(files):
+        target = tmp_path / "copy" / "a.zarr" / file.relative_to(folder.paths[0])
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_bytes(file.read_bytes())
+    copied = ImageFile("a.zarr", (tmp_path / "copy" / "a.zarr",))
+    assert file_digest(copied) == digest
+    assert file_stamp(copied) != stamp
+
+
+@pytest.mark.parametrize("change", ["bytes", "name", "gone", "more", "moved"])
+def test_whatever_changes_in_a_folder_changes_stamp_and_digest(folder, change):
+    stamp, digest = file_stamp(folder), file_digest(folder)
+    chunk = folder.paths[0] / "0" / "3" / "7"
+    if change == "bytes":
+        chunk.write_bytes(b"3 8")
+    elif change == "name":
+        chunk.rename(chunk.with_name("700"))
+    elif change == "gone":
+        chunk.unlink()
+    elif change == "more":
+        (folder.paths[0] / ".zattrs").touch()
+    else:
+        # The same bytes in the same order, cut into files elsewhere.
+        chunk.write_bytes(b"3 7" + b"3")
+        (chunk.parent / "70").write_bytes(b" 70")
+    assert file_stamp(folder) != stamp
+    assert file_digest(folder) != digest
+
+
+@pytest.mark.parametrize("look", [file_stamp, file_digest])
+@pytest.mark.skipif(os.name == "nt", reason="links need rights there")
+def test_a_link_in_a_folder_is_not_followed_out_of_it(folder, look):
+    (folder.paths[0] / "0" / "3" / "200").symlink_to("/dev/zero")
+    with pytest.raises(ImageError, match="a link leads out of the folder"):
+        look(folder)

@@ -138,7 +138,7 @@ class OmeZarrFrames:
         found = group_attributes(self._path)
         if found is None:
             raise ImageError(
-                "it is no OME-Zarr: it has neither .zattrs nor zarr.json",
+                "it is a folder that cannot be read as OME-Zarr: it has neither .zattrs nor zarr.json",
                 where=self._where,
                 remedy="Name the folder that holds them, or copy it again from its source",
             )

@@ -29,7 +29,7 @@ MAX_SIZE = 2**31
 
 MAX_CHUNKS_PER_SHARD = 2**16
 
-_TYPES_3 = ("uint8", "uint16", "uint32", "uint64", "int8", "int16", "int32", "int64", "float32", "float64")
+_TYPES_3 = ("uint8", "uint16", "uint32", "uint64", "int8", "int16", "int32", "int64", "float16", "float32", "float64")
 _REMEDY = "Export it again as OME-Zarr, with blosc, zstd or gzip"
 
 

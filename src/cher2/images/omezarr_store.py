@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import os
 import struct
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -32,13 +33,17 @@ _FAULTS = (
     RuntimeError, MemoryError, OSError, struct.error,
 )  # fmt: skip
 
+# File systems of fsspec let some errors of their clients through; a client that is not loaded raises none.
+_CLIENT_FAULTS = (("aiohttp", "ClientError"), ("botocore.exceptions", "BotoCoreError"))
+
 
 @contextmanager
 def faults(what: str, where: str) -> Iterator[None]:
     """Turn whatever a library raises at broken bytes into an ImageError."""
+    clients = [getattr(sys.modules[name], fault) for name, fault in _CLIENT_FAULTS if name in sys.modules]
     try:
         yield
-    except _FAULTS as error:
+    except (*_FAULTS, *clients) as error:
         reason = " ".join(str(error).split())[:120] or type(error).__name__
         raise ImageError(f"{what} ({reason})", where=where, remedy=_COPY) from error
 

@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import json
 import shutil
+import warnings
 
 import numpy as np
 import zarr
-from ome_zarr.format import FormatV04, FormatV05
-from ome_zarr.writer import write_image, write_plate_metadata, write_well_metadata
+
+with warnings.catch_warnings():
+    # ome-zarr uses a class of its own that it calls deprecated.
+    warnings.simplefilter("ignore", DeprecationWarning)
+    from ome_zarr.format import FormatV04, FormatV05
+    from ome_zarr.writer import write_image, write_plate_metadata, write_well_metadata
 
 FORMATS = {2: FormatV04(), 3: FormatV05()}
 UNITS = {"x": "micrometer", "y": "micrometer", "z": "micrometer", "t": "second"}

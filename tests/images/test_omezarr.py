@@ -276,7 +276,7 @@ def test_in_memory(tmp_path, zarr_format):
     place = SimpleNamespace(fs=memory, path=f"/{tmp_path.name}/a.zarr")
     np.testing.assert_array_equal(frames_of(place)[0].pixels, pixels)
     memory.rm(f"{place.path}/{chunk_files(path)[0].relative_to(path).as_posix()}")
-    with pytest.raises(ImageError, match=r"of the 24 chunks of a frame are missing"):
+    with pytest.raises(ImageError, match=r"(1|16) of the 36 chunks of a frame are missing"):
         frames_of(place)
 
 

@@ -11,9 +11,8 @@ Sources: https://ngff.openmicroscopy.org/0.4 and https://ngff.openmicroscopy.org
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from itertools import count
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
@@ -24,8 +23,10 @@ from cher2.errors import ImageError
 from cher2.images.frames import FrameInfo, check_frame
 from cher2.images.image import MAX_PIXELS, Image
 from cher2.images.layout import z_stack
+from cher2.images.ome import OmeImage
 from cher2.images.omezarr_array import StoredArray, stored_array
-from cher2.images.omezarr_metadata import LAYOUT, MAX_WELLS, Multiscale, multiscale, series_paths, well_fields
+from cher2.images.omezarr_container import contained_images
+from cher2.images.omezarr_metadata import LAYOUT, Multiscale, multiscale, well_fields
 from cher2.images.omezarr_plate import group_attributes, plate_places
 from cher2.images.omezarr_store import faults, open_store, read_document
 from cher2.images.pages import MAX_PAGES, as_counts
@@ -45,6 +46,7 @@ class _Series:
     said: Multiscale
     stored: StoredArray
     where: str
+    xml: OmeImage | None
 
     def size(self, axis: str) -> int:
         """Return the length of an axis; 1 where there is none."""
@@ -61,15 +63,19 @@ class _Series:
         sizes = zip(self.said.axes, self.stored.shape, self.stored.chunks, strict=True)
         return math.prod(-(-size // chunk) for axis, size, chunk in sizes if axis in "cyx")
 
-    def info(self) -> FrameInfo:
-        """Return what is said of each of its frames."""
-        names = self.said.channels
+    def info(self, t: int) -> FrameInfo:
+        """Return what is said of a frame: by the attributes, and what they leave open by OME-XML."""
+        said, xml = self.said, self.xml or OmeImage((), None, None, {}, False)
+        count = self.shape[0]
         return FrameInfo(
             shape=self.shape,
             dtype=self.stored.dtype,
-            channels=names if len(names) == self.shape[0] else ("",) * self.shape[0],
-            pixel_size_um=self.said.pixel_size_um,
-            position_um=self.said.position_um,
+            channels=next((names for names in (said.channels, xml.channels) if len(names) == count), ("",) * count),
+            pixel_size_um=said.pixel_size_um or xml.pixel_size_um,
+            # As in OME-TIFF: the container's width is what writers fill in where they know no better.
+            bits=xml.bits if xml.bits is not None and xml.bits < 8 * self.stored.dtype.itemsize else None,
+            position_um=said.position_um or xml.positions_um.get(t),
+            synthetic=xml.synthetic,
         )
 
 
@@ -91,7 +97,7 @@ class OmeZarrFrames:
         self._path = path
         self._where = str(path)
         open_store(path)  # Without zarr, that is told before anything else.
-        self._series = _positions_that_tell([self._one_series(place) for place in self._places()])
+        self._series = _positions_that_tell([self._one_series(*place) for place in self._places().items()])
         _check_count(self._series, self._where)
         self._frames = [(series, t) for series in self._series for t in range(series.size("t"))]
         self._open: tuple[_Series, PlainChunks, Any] | None = None
@@ -111,7 +117,8 @@ class OmeZarrFrames:
     def info(self, number: int) -> FrameInfo:
         """Return what the folder says of a frame, without reading a chunk."""
         check_frame(number, len(self), self._where)
-        return self._frames[number][0].info()
+        series, t = self._frames[number]
+        return series.info(t)
 
     def read(self, number: int, name: str) -> Image:
         """Read one frame, and only the chunks that it lies in.
@@ -123,7 +130,7 @@ class OmeZarrFrames:
         """
         check_frame(number, len(self), self._where)
         series, t = self._frames[number]
-        info, pixels = series.info(), self._pixels(series, t)
+        info, pixels = series.info(t), self._pixels(series, t)
         return Image(
             pixels=as_counts(pixels, series.where),
             channels=info.channels,
@@ -131,10 +138,11 @@ class OmeZarrFrames:
             name=name,
             bits=info.bits,
             position_um=info.position_um,
+            synthetic=info.synthetic,
         )
 
-    def _places(self) -> Iterator[str]:
-        """Return the groups of the folder that are images."""
+    def _places(self) -> Mapping[str, OmeImage | None]:
+        """Return the groups of the folder that are images, and what OME-XML says of each."""
         found = group_attributes(self._path)
         if found is None:
             raise ImageError(
@@ -150,31 +158,18 @@ class OmeZarrFrames:
                 remedy=f"Name one of them, such as {self._where}/{wells[0]}",
             )
         if "well" in found:
-            return iter(well_fields(found, self._where))
+            return dict.fromkeys(well_fields(found, self._where))
         if "multiscales" in found:
-            return iter(("",))
+            return {"": None}
         if LAYOUT in found:
-            return self._contained()
+            return contained_images(self._path)
         raise ImageError(
             "its attributes tell of no image, well or container of images",
             where=self._where,
             remedy="Export it again as OME-Zarr 0.4 or 0.5",
         )
 
-    def _contained(self) -> Iterator[str]:
-        """Return the images of a container: those that its group "OME" names, else 0, 1, 2 and so on."""
-        told = group_attributes(self._path, "OME")
-        if told is not None and "series" in told:
-            return iter(series_paths(told, f"{self._where}/OME"))
-        return self._numbered()
-
-    def _numbered(self) -> Iterator[str]:
-        for number in count():
-            if number == MAX_WELLS or group_attributes(self._path, str(number)) is None:
-                return
-            yield str(number)
-
-    def _one_series(self, group: str) -> _Series:
+    def _one_series(self, group: str, xml: OmeImage | None) -> _Series:
         where = f"{self._where}/{group}" if group else self._where
         found = group_attributes(self._path, group)
         if found is None:
@@ -185,7 +180,7 @@ class OmeZarrFrames:
         document = read_document(self._path, f"{place}/zarr.json") or read_document(self._path, f"{place}/.zarray")
         if document is None:
             raise ImageError("the array is not there", where=where, remedy="Copy the folder again from its source")
-        series = _Series(place, said, stored_array(document, where), where)
+        series = _Series(place, said, stored_array(document, where), where, xml)
         _check_sizes(series)
         return series
 

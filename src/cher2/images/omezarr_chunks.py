@@ -10,6 +10,7 @@ This module needs zarr, an optional library; :mod:`cher2.images.omezarr` imports
 
 from __future__ import annotations
 
+import asyncio
 import re
 from pathlib import Path
 from typing import Any
@@ -52,7 +53,7 @@ class PlainChunks(WrapperStore[Store]):
         self._path = path
         self._place = place
         self._stored = stored
-        self._indices: dict[str, NDArray[np.uint64] | None] = {}
+        self._indices: dict[str, asyncio.Future[NDArray[np.uint64] | None]] = {}
         self.missing: set[tuple[int, ...]] = set()
 
     def array(self) -> zarr.Array[Any]:
@@ -84,8 +85,9 @@ class PlainChunks(WrapperStore[Store]):
 
     async def _from_shard(self, file: str, chunk: tuple[int, ...]) -> bytes | None:
         if file not in self._indices:
-            self._indices[file] = await self._read_index(file)
-        index = self._indices[file]
+            # Chunks are fetched side by side; the first of a shard to come reads the index for all.
+            self._indices[file] = asyncio.ensure_future(self._read_index(file))
+        index = await self._indices[file]
         if index is None or is_absent(entry := index[self._stored.place_in_shard(chunk)]):
             return None
         offset, length = int(entry[0]), int(entry[1])

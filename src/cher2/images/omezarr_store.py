@@ -103,19 +103,31 @@ def read_document(path: Any, key: str) -> dict[str, Any] | None:
     ImageError
         It cannot be read, is no JSON object, or lies outside the folder.
     """
-    where = f"{path}/{key}"
-    with faults("it cannot be read", where):
-        data = _remote_bytes(path, key) if is_remote(path) else _local_bytes(Path(path), key)
+    where, data = f"{path}/{key}", read_text(path, key)
     if data is None:
         return None
-    if len(data) > MAX_DOCUMENT:
-        raise ImageError(f"it has more than {MAX_DOCUMENT} bytes", where=where, remedy=_COPY)
     with faults("it is no JSON", where):
         # RecursionError, at brackets in brackets without end, is a RuntimeError.
         document = json.loads(data)
     if not isinstance(document, dict):
         raise ImageError("it is no JSON object", where=where, remedy=_COPY)
     return document
+
+
+def read_text(path: Any, key: str) -> bytes | None:
+    """Read a text of a Zarr folder; None where there is none.
+
+    Raises
+    ------
+    ImageError
+        It cannot be read, is too long, or lies outside the folder.
+    """
+    where = f"{path}/{key}"
+    with faults("it cannot be read", where):
+        data = _remote_bytes(path, key) if is_remote(path) else _local_bytes(Path(path), key)
+    if data is not None and len(data) > MAX_DOCUMENT:
+        raise ImageError(f"it has more than {MAX_DOCUMENT} bytes", where=where, remedy=_COPY)
+    return data
 
 
 def _local_bytes(path: Path, key: str) -> bytes | None:

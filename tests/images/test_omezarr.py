@@ -226,6 +226,56 @@ def test_a_container_of_several_images(tmp_path, zarr_format, told):
         np.testing.assert_array_equal(image.pixels, wanted)
 
 
+XML = """<OME xmlns="http://www.openmicroscopy.org/Schemas/OME/2016-06" Creator="cher2 simulate 0.1">
+<Image ID="Image:0"><Pixels SizeX="50" SizeY="40" SignificantBits="12" PhysicalSizeX="0.7" PhysicalSizeY="0.7">
+<Channel Name="A"/><Channel Name="B"/><Plane TheT="0"
+ PositionX="30" PositionXUnit="µm" PositionY="0.02" PositionYUnit="mm"/>
+<Plane TheT="1" PositionX="31" PositionXUnit="µm" PositionY="21" PositionYUnit="µm"/></Pixels></Image>
+<Image ID="Image:1"><Pixels SignificantBits="16"/></Image></OME>"""
+
+
+def container(path, xml, zarr_format=3, **options):
+    """Write a container as bioformats2raw does, of an image of two frames and one of one."""
+    home = group(path, zarr_format)
+    layout = {"bioformats2raw.layout": 3}
+    home.attrs.update(layout if zarr_format == 2 else {"ome": layout | {"version": "0.5"}})
+    home.create_group("OME")
+    (path / "OME" / "METADATA.ome.xml").write_text(xml, encoding="utf-8")
+    for k, frames in enumerate((2, 1)):
+        write(home.create_group(str(k)), counts(frames, 2, 40, 50), "tcyx", zarr_format, **options)
+    return path
+
+
+@BOTH
+def test_the_ome_xml_of_bioformats2raw_tells_what_attributes_leave_open(tmp_path, zarr_format):
+    path = container(tmp_path / "a.zarr", XML, zarr_format, names=("DAPI",), size_um=0.5)
+    with OmeZarrFrames(path) as frames:
+        infos = [frames.info(k) for k in range(len(frames))]
+        image = frames.read(1, "f")
+    # 12 bits of a camera; 16 is the container's width, which says nothing.
+    assert [info.bits for info in infos] == [12, 12, None]
+    assert [info.position_um for info in infos] == [(20, 30), (21, 31), None]
+    # One label for two channels names none, so that the XML's names count; the attributes' pixel size does.
+    assert [info.channels for info in infos] == [("A", "B"), ("A", "B"), ("", "")]
+    assert {info.pixel_size_um for info in infos} == {0.5}
+    assert (image.bits, image.position_um, image.synthetic) == (12, (21, 31), True)
+
+
+def test_an_ome_xml_of_other_images_is_not_believed(tmp_path):
+    path = container(tmp_path / "a.zarr", XML.replace("<Image ID", "<Image><Pixels/></Image><Image ID", 1), names="AB")
+    with OmeZarrFrames(path) as frames:
+        assert [frames.info(k).position_um for k in range(len(frames))] == [None] * 3
+
+
+@pytest.mark.parametrize(
+    "xml", ["<OME>", "<!DOCTYPE a [<!ENTITY b 'c'>]><OME/>", '<OME><Image><Pixels SignificantBits="x"/></Image></OME>']
+)
+def test_an_ome_xml_that_is_none(tmp_path, xml):
+    path = container(tmp_path / "a.zarr", xml, names="AB")
+    with pytest.raises(ImageError, match="its OME header"):
+        OmeZarrFrames(path)
+
+
 @BOTH
 def test_the_fields_of_a_well_are_its_frames_with_their_places(tmp_path, zarr_format):
     fields = [counts(4, 40, 50, seed=k) for k in range(3)]

@@ -5,7 +5,9 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+from types import SimpleNamespace
 
+import fsspec
 import numpy
 import pytest
 
@@ -131,3 +133,24 @@ def test_a_link_in_a_folder_is_not_followed_out_of_it(folder, look):
     (folder.paths[0] / "0" / "3" / "200").symlink_to("/dev/zero")
     with pytest.raises(ImageError, match="a link leads out of the folder"):
         look(folder)
+
+
+def test_a_folder_in_a_store(folder, tmp_path):
+    memory = fsspec.filesystem("memory")
+    memory.put(str(folder.paths[0]), f"/{tmp_path.name}/a.zarr", recursive=True)
+    place = SimpleNamespace(fs=memory, path=f"/{tmp_path.name}/a.zarr", name="a.zarr")
+    stored = ImageFile("a.zarr", (place,))
+    assert file_digest(stored) == file_digest(folder)
+    stamp = file_stamp(stored)
+    assert file_stamp(stored) == stamp
+    assert stamp[0][1] == file_stamp(folder)[0][1]
+    memory.pipe_file(f"{place.path}/0/3/7", b"3 8")
+    assert file_stamp(stored) != stamp
+    # A store that tells no times: the bytes themselves do.
+    silent = SimpleNamespace(isdir=memory.isdir, open=memory.open, find=lambda *_, **__: sizes_only(memory, place.path))
+    untold = ImageFile("a.zarr", (SimpleNamespace(fs=silent, path=place.path, name="a.zarr"),))
+    assert file_stamp(untold)[0][2] == file_digest(stored)
+
+
+def sizes_only(store, path):
+    return {name: {"size": facts["size"]} for name, facts in store.find(path, detail=True).items()}

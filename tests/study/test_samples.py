@@ -130,6 +130,16 @@ def test_a_well_without_a_row_and_a_row_for_a_field_are_refused(tmp_path):
     files = wells_in(tmp_path, "p.zarr", "B/3", "B/4")
     with pytest.raises(SampleSheetError, match=r"1 images have no row in the sheet.*p\.zarr/B/4"):
         assign_samples(files, tmp_path, sheet_of(tmp_path, "image,patient_id\np.zarr/B/3,A\n"))
-    for row in ("p.zarr/B/3#1", "p.zarr/B/3/0", "p.zarr"):
-        with pytest.raises(SampleSheetError, match="not in the image folder"):
+    for row, says in {
+        "p.zarr/B/3#1": "not in the image folder",
+        "p.zarr/B/3/0": r"'p\.zarr/B/3' is one image",
+        "p.zarr": "not in the image folder",
+    }.items():
+        with pytest.raises(SampleSheetError, match=says):
             assign_samples(files, tmp_path, sheet_of(tmp_path, f"image,patient_id\n{row},A\n"))
+
+
+def test_a_row_for_a_well_of_a_plate_that_cannot_be_read(tmp_path):
+    # Such a plate is listed as one image, so that a run without a sheet says what is wrong with it.
+    with pytest.raises(SampleSheetError, match=r"'p\.zarr' is one image, or a plate whose wells cannot be read"):
+        assign_samples(files_in(tmp_path, ["p.zarr"]), tmp_path, sheet_of(tmp_path, "image,patient_id\np.zarr/B/3,A\n"))

@@ -28,7 +28,7 @@ from cher2.images.omezarr_array import StoredArray, stored_array
 from cher2.images.omezarr_container import contained_images
 from cher2.images.omezarr_metadata import LAYOUT, Multiscale, multiscale, well_fields
 from cher2.images.omezarr_plate import group_attributes, plate_places
-from cher2.images.omezarr_store import faults, open_store, read_document
+from cher2.images.omezarr_store import faults, open_store, read_document, where_is
 from cher2.images.pages import MAX_PAGES, as_counts
 
 if TYPE_CHECKING:
@@ -95,7 +95,7 @@ class OmeZarrFrames:
 
     def __init__(self, path: Any) -> None:
         self._path = path
-        self._where = str(path)
+        self._where = where_is(path)
         open_store(path)  # Without zarr, that is told before anything else.
         self._series = _positions_that_tell([self._one_series(*place) for place in self._places().items()])
         _check_count(self._series, self._where)

@@ -23,9 +23,10 @@ from zarr.core.buffer import Buffer, BufferPrototype, default_buffer_prototype
 from zarr.storage import WrapperStore
 
 from cher2.errors import ImageError
+from cher2.images.image_folders import check_inside, is_remote
 from cher2.images.omezarr_array import StoredArray
 from cher2.images.omezarr_codecs import decode_chunk, index_bytes, is_absent, most_bytes, shard_index
-from cher2.images.omezarr_store import check_inside, faults, is_remote, open_store
+from cher2.images.omezarr_store import faults, open_store, where_is
 
 _COPY = "It is damaged: copy the folder again from its source"
 
@@ -72,7 +73,7 @@ class PlainChunks(WrapperStore[Store]):
         if data is None:
             self.missing.add(chunk)
             return None
-        where = f"{self._path}/{file}"
+        where = where_is(self._path, file)
         with faults("the chunk cannot be decoded", where):
             return prototype.buffer.from_bytes(decode_chunk(data, self._stored, where))
 
@@ -102,7 +103,7 @@ class PlainChunks(WrapperStore[Store]):
         size = index_bytes(self._stored)
         at = RangeByteRequest(0, size) if self._stored.index == "start" else SuffixByteRequest(size)
         data = await self._bytes(file, at)
-        return None if data is None else shard_index(data, self._stored, f"{self._path}/{file}")
+        return None if data is None else shard_index(data, self._stored, where_is(self._path, file))
 
     async def _bytes(self, file: str, byte_range: ByteRequest) -> bytes | None:
         if not is_remote(self._path):
@@ -114,4 +115,4 @@ class PlainChunks(WrapperStore[Store]):
         return None if buffer is None else buffer.to_bytes()
 
     def _damaged(self, file: str, what: str) -> ImageError:
-        return ImageError(what, where=f"{self._path}/{file}", remedy=_COPY)
+        return ImageError(what, where=where_is(self._path, file), remedy=_COPY)

@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from cher2.errors import ImageError
+from cher2.images.image_folders import check_inside, is_remote
 from cher2.images.omezarr_metadata import ome_attributes, plate_wells
-from cher2.images.omezarr_store import DOCUMENTS, check_inside, is_remote, read_document
+from cher2.images.omezarr_store import DOCUMENTS, read_document, where_is
 
 
 def is_zarr_folder(name: str, entries: Iterable[str]) -> bool:
@@ -47,7 +48,7 @@ def group_attributes(path: Any, place: str = "") -> Mapping[str, Any] | None:
     ImageError
         Its documents cannot be read, or are of a version that is not.
     """
-    start, where = f"{place}/" if place else "", f"{path}/{place}" if place else str(path)
+    start, where = f"{place}/" if place else "", where_is(path, place)
     document = read_document(path, f"{start}zarr.json")
     if document is not None:
         attributes = document.get("attributes", {})
@@ -78,7 +79,7 @@ def plate_places(path: Any, attributes: Mapping[str, Any]) -> tuple[str, ...]:
     ImageError
         The plate names no wells, or a place outside.
     """
-    places = plate_wells(attributes, str(path))
+    places = plate_wells(attributes, where_is(path))
     if not is_remote(path):
         for place in places:
             check_inside(Path(path), place)

@@ -6,7 +6,7 @@ Documents are read without zarr, which a base installation lacks: a folder of pl
 from __future__ import annotations
 
 import json
-import os
+import re
 import struct
 import sys
 from collections.abc import Iterator
@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cher2.errors import ImageError
+from cher2.images.image_folders import check_inside, is_remote
 
 if TYPE_CHECKING:
     from zarr.abc.store import Store
@@ -44,13 +45,15 @@ def faults(what: str, where: str) -> Iterator[None]:
     try:
         yield
     except (*_FAULTS, *clients) as error:
-        reason = " ".join(str(error).split())[:120] or type(error).__name__
+        # A web address may hold a password, or a token behind a question mark.
+        said = re.sub(r"[a-zA-Z][a-zA-Z0-9+.-]*://[^\s'\")]*", "the address", " ".join(str(error).split()))
+        reason = said[:120] or type(error).__name__
         raise ImageError(f"{what} ({reason})", where=where, remedy=_COPY) from error
 
 
-def is_remote(path: Any) -> bool:
-    """Tell whether a path is one of a file system of fsspec, such as a ``upath.UPath`` of a URL."""
-    return not isinstance(path, os.PathLike) or (hasattr(path, "fs") and not isinstance(path, type(Path())))
+def where_is(path: Any, key: str = "") -> str:
+    """Return a place in a Zarr folder as errors name it."""
+    return f"{path}/{key}" if key else str(path)
 
 
 def open_store(path: Any) -> Store:
@@ -70,7 +73,7 @@ def open_store(path: Any) -> Store:
         from zarr.storage import FsspecStore, LocalStore
     except ImportError as error:
         raise ImageError(
-            "to read OME-Zarr, the library zarr is needed", where=str(path), remedy="pip install cher2[formats]"
+            "to read OME-Zarr, the library zarr is needed", where=where_is(path), remedy="pip install cher2[formats]"
         ) from error
     if not is_remote(path):
         return LocalStore(Path(path), read_only=True)
@@ -103,7 +106,7 @@ def read_document(path: Any, key: str) -> dict[str, Any] | None:
     ImageError
         It cannot be read, is no JSON object, or lies outside the folder.
     """
-    where, data = f"{path}/{key}", read_text(path, key)
+    where, data = where_is(path, key), read_text(path, key)
     if data is None:
         return None
     with faults("it is no JSON", where):
@@ -122,7 +125,7 @@ def read_text(path: Any, key: str) -> bytes | None:
     ImageError
         It cannot be read, is too long, or lies outside the folder.
     """
-    where = f"{path}/{key}"
+    where = where_is(path, key)
     with faults("it cannot be read", where):
         data = _remote_bytes(path, key) if is_remote(path) else _local_bytes(Path(path), key)
     if data is not None and len(data) > MAX_DOCUMENT:
@@ -144,18 +147,3 @@ def _remote_bytes(path: Any, key: str) -> bytes | None:
         return bytes(path.fs.cat_file(f"{path.path.rstrip('/')}/{key}"))
     except (FileNotFoundError, IsADirectoryError, NotADirectoryError):
         return None
-
-
-def check_inside(path: Path, key: str) -> None:
-    """Refuse a place in a folder that a link leads out of it.
-
-    Raises
-    ------
-    ImageError
-        It does.
-    """
-    root = os.path.realpath(path)
-    if not Path(os.path.realpath(path / key)).is_relative_to(root):
-        raise ImageError(
-            "a link leads out of the folder", where=f"{path}/{key}", remedy="Put the file itself in its place"
-        )

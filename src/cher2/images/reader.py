@@ -16,6 +16,7 @@ from cher2.errors import ChannelError, ImageError
 from cher2.images.files import ImageFile, channel_files, role_names
 from cher2.images.frames import Frames, OneFrame
 from cher2.images.image import Image
+from cher2.images.image_folders import is_folder
 from cher2.images.omezarr import OmeZarrFrames
 from cher2.images.raster import JPEG_MAGIC, PNG_MAGIC, decode_jpeg, decode_png, single_plane
 from cher2.images.tiff import TiffFrames
@@ -93,7 +94,7 @@ def open_frames(file: ImageFile, protocol: Protocol) -> Frames:
     path = file.paths[0]
     if file.channels:
         return OneFrame(_read_set(file, protocol))
-    if path.is_dir():
+    if is_folder(path):
         return OmeZarrFrames(path)
     if _kind(path) == "tiff":
         return TiffFrames(path, role_names(protocol))

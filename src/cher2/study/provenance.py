@@ -9,7 +9,6 @@ import hashlib
 import json
 import os
 import platform
-import stat
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -21,7 +20,7 @@ import cher2
 from cher2.cells.segmenters.registry import segmenter_versions
 from cher2.errors import ImageError
 from cher2.images.files import ImageFile
-from cher2.images.omezarr_store import check_inside
+from cher2.images.image_folders import files_below, is_folder, open_below
 from cher2.protocol import Protocol
 from cher2.study.tables import write_whole
 
@@ -76,47 +75,36 @@ def file_digest(file: ImageFile) -> str:
     digest = hashlib.blake2b(digest_size=16)
     with _readable(file):
         for path in file.paths:
-            if path.is_dir():
-                for name, size, _ in _files_below(path):
-                    # Name and length go first: bytes moved from one file into the next make another hash.
-                    digest.update(f"{name}\0{size}\0".encode("utf-8", "surrogateescape"))
-                    _add_bytes(digest, path / name)
+            if is_folder(path):
+                _add_folder(digest, path)
             else:
                 _add_bytes(digest, path)
     return digest.hexdigest()
 
 
-def _stamp(path: Path) -> list[Any]:
-    found = path.stat()
-    if not stat.S_ISDIR(found.st_mode):
-        return [path.name, found.st_size, found.st_mtime_ns]
-    files = _files_below(path)
-    each = hashlib.blake2b(repr(files).encode("utf-8", "surrogateescape"), digest_size=16)
-    return [path.name, sum(size for _, size, _ in files), each.hexdigest()]
+def _add_folder(digest: hashlib.blake2b, path: Path) -> None:
+    for file in files_below(path):
+        # Name and length go first: bytes moved from one file into the next make another hash.
+        digest.update(f"{file.name}\0{file.size}\0".encode("utf-8", "surrogateescape"))
+        _add_bytes(digest, path, file.name)
 
 
-def _files_below(folder: Path) -> list[tuple[str, int, int]]:
-    """Return name below a folder, size and time of change of each file in it, sorted by name."""
-    found, waiting = list[tuple[str, int, int]](), [""]
-    while waiting:
-        below = waiting.pop()
-        with os.scandir(folder / below) as entries:
-            for entry in entries:
-                name = f"{below}/{entry.name}" if below else entry.name
-                if entry.is_symlink():
-                    check_inside(folder, name)
-                status = entry.stat()
-                if entry.is_dir(follow_symlinks=False):
-                    waiting.append(name)
-                elif stat.S_ISREG(status.st_mode):
-                    found.append((name, status.st_size, status.st_mtime_ns))
-    return sorted(found)
-
-
-def _add_bytes(digest: hashlib.blake2b, path: Path) -> None:
-    with path.open("rb") as stream:
+def _add_bytes(digest: hashlib.blake2b, path: Path, below: str = "") -> None:
+    with open_below(path, below) as stream:
         while block := stream.read(1 << 20):
             digest.update(block)
+
+
+def _stamp(path: Path) -> list[Any]:
+    if not is_folder(path):
+        return [path.name, (found := path.stat()).st_size, found.st_mtime_ns]
+    files = files_below(path)
+    size = sum(file.size for file in files)
+    if not all(file.mark for file in files):
+        # A store that does not tell when a file was written: only the bytes themselves do.
+        return [path.name, size, file_digest(ImageFile(path.name, (path,)))]
+    each = hashlib.blake2b(json.dumps(files).encode(), digest_size=16)
+    return [path.name, size, each.hexdigest()]
 
 
 @contextmanager

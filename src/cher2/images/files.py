@@ -8,12 +8,13 @@ from __future__ import annotations
 import os
 import re
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
 from cher2.errors import ImageError
+from cher2.images.omezarr_plate import is_zarr_folder, wells_of
 from cher2.protocol import ROLES, Protocol
 
 IMAGE_SUFFIXES = (".tif", ".tiff", ".btf", ".png", ".jpg", ".jpeg")
@@ -33,11 +34,14 @@ class ImageFile:
         The file, or one file a channel.
     channels : tuple of str
         The channel names found in the files' names; empty for a single file.
+    plate : str
+        The name of the plate, where the image is a well of an OME-Zarr.
     """
 
     name: str
     paths: tuple[Path, ...]
     channels: tuple[str, ...] = ()
+    plate: str = ""
 
 
 class _Match(NamedTuple):
@@ -52,6 +56,9 @@ def find_image_files(folder: Path, protocol: Protocol) -> list[ImageFile]:
     outside the folder. With a ``file_pattern``, the files of one frame make one image; files whose channel no
     role names are left out, such as masks, unless the frame has no other. A frame that lacks a channel is
     listed, so that reading it can say so.
+
+    A Zarr folder is one image, and is not looked into; a plate is one for each of its wells, called
+    "plate.ome.zarr/B/03".
 
     Parameters
     ----------
@@ -72,13 +79,14 @@ def find_image_files(folder: Path, protocol: Protocol) -> list[ImageFile]:
         The folder is not there or cannot be listed, or no image is in it.
     """
     folder = Path(folder)
-    paths = _list_folder(folder)
+    paths, zarr_folders = _list_folder(folder)
     pattern = protocol.image.file_pattern
     if pattern:
         images = _channel_sets(folder, paths, protocol)
     else:
         chosen = (path for path in paths if path.lower().endswith(IMAGE_SUFFIXES))
         images = [ImageFile(_printable(path), (folder / path,)) for path in chosen]
+        images += [image for path in zarr_folders for image in _zarr_images(folder, path)]
     if not images:
         raise _none_found(folder, paths, pattern)
     return sorted(images, key=lambda image: natural_key(image.name))
@@ -119,40 +127,61 @@ def _printable(name: str) -> str:
     return name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
 
 
+def _zarr_images(folder: Path, path: str) -> list[ImageFile]:
+    """Return the images of a Zarr folder: its wells where it is a plate."""
+    name = _printable(path)
+    wells = [ImageFile(f"{name}/{well}", (folder / path / well,), plate=name) for well in wells_of(folder / path)]
+    return wells or [ImageFile(name, (folder / path,))]
+
+
 def _names(folder: Path) -> list[str]:
-    return [path for path in _list_folder(folder, deep=False) if "/" not in path]
+    return [path for path in _list_folder(folder, deep=False)[0] if "/" not in path]
 
 
-def _list_folder(folder: Path, deep: bool = True) -> list[str]:
-    """Return the files below a folder as paths relative to it, with forward slashes."""
+def _list_folder(folder: Path, deep: bool = True) -> tuple[list[str], list[str]]:
+    """Return the files below a folder, and its Zarr folders, as paths relative to it, with forward slashes."""
     if not folder.is_dir():
         what = "it is a file, not a folder" if folder.exists() else "there is no such folder"
         raise ImageError(what, where=str(folder), remedy="Name the folder that holds the images")
     root = folder.resolve()
     found: list[str] = []
+    zarr_folders: list[str] = []
     waiting = [""]
     while waiting:
         below = waiting.pop()
-        for entry in _entries(folder / below):
+        entries = _entries(folder / below)
+        if deep and is_zarr_folder(below or folder.name, (entry.name for entry in entries)):
+            if not below:
+                raise _is_one_image(folder)
+            zarr_folders.append(below)
+            continue
+        for entry in (e for e in entries if not e.name.startswith((".", "__MACOSX"))):
             path = f"{below}/{entry.name}" if below else entry.name
             if entry.is_dir(follow_symlinks=False):
                 waiting.extend([path] if deep else [])
             elif not entry.is_symlink() or _leads_to_file_within(root, entry):
                 found.append(path)
-    return found
+    return found, zarr_folders
 
 
-def _entries(folder: Path) -> Iterator[os.DirEntry[str]]:
+def _is_one_image(folder: Path) -> ImageError:
+    return ImageError(
+        "it is a Zarr folder, one image or one plate",
+        where=str(folder),
+        remedy="Name the folder that it lies in, with no other images",
+    )
+
+
+def _entries(folder: Path) -> list[os.DirEntry[str]]:
     try:
         with os.scandir(folder) as entries:
-            kept = [e for e in entries if not e.name.startswith((".", "__MACOSX"))]
+            return list(entries)
     except OSError as error:
         raise ImageError(
             f"the folder cannot be listed ({error.strerror})",
             where=str(folder),
             remedy="Give yourself the right to read it, or move it elsewhere",
         ) from error
-    yield from kept
 
 
 def _leads_to_file_within(root: Path, entry: os.DirEntry[str]) -> bool:
@@ -226,7 +255,7 @@ def _none_found(folder: Path, paths: list[str], pattern: str) -> ImageError:
     endings = Counter(Path(path).suffix.lower() or "no ending" for path in paths).most_common(3)
     seen = ", ".join(f"{count} {ending}" for ending, count in endings)
     others = f"; the {len(paths)} files there are {seen}, such as {min(paths)}" if paths else "; it is empty"
-    remedy = "Export the images as TIFF, PNG or JPEG" if paths else "Name the folder that holds the images"
+    remedy = "Export the images as TIFF, OME-Zarr, PNG or JPEG" if paths else "Name the folder that holds the images"
     if pattern:
         remedy = "Mend image.file_pattern in the protocol, or empty it where each file has all channels"
     return ImageError(f"there is no image {looked}{others}", where=str(folder), remedy=remedy)

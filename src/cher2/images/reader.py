@@ -16,6 +16,8 @@ from cher2.errors import ChannelError, ImageError
 from cher2.images.files import ImageFile, channel_files, role_names
 from cher2.images.frames import Frames, OneFrame
 from cher2.images.image import Image
+from cher2.images.image_folders import is_folder
+from cher2.images.omezarr import OmeZarrFrames
 from cher2.images.raster import JPEG_MAGIC, PNG_MAGIC, decode_jpeg, decode_png, single_plane
 from cher2.images.tiff import TiffFrames
 from cher2.protocol import ROLES, Protocol
@@ -40,7 +42,7 @@ def read_image(path: str | Path, protocol: Protocol | None = None, frame: int = 
     Parameters
     ----------
     path : str or Path
-        A TIFF, PNG or JPEG file; or a path whose name holds ``{channel}``, such as
+        A TIFF, PNG or JPEG file or an OME-Zarr folder; or a path whose name holds ``{channel}``, such as
         ``slide/frame01_{channel}.jpg``, for one file a channel.
     protocol : Protocol, optional
         Its channels tell which of such files are read; the default protocol's where none is given.
@@ -92,6 +94,8 @@ def open_frames(file: ImageFile, protocol: Protocol) -> Frames:
     path = file.paths[0]
     if file.channels:
         return OneFrame(_read_set(file, protocol))
+    if is_folder(path):
+        return OmeZarrFrames(path)
     if _kind(path) == "tiff":
         return TiffFrames(path, role_names(protocol))
     return OneFrame(_read_raster(path, file.name))

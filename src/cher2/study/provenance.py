@@ -20,6 +20,7 @@ import cher2
 from cher2.cells.segmenters.registry import segmenter_versions
 from cher2.errors import ImageError
 from cher2.images.files import ImageFile
+from cher2.images.image_folders import files_below, is_folder, open_below
 from cher2.protocol import Protocol
 from cher2.study.tables import write_whole
 
@@ -32,6 +33,7 @@ PACKAGES = (
     "tifffile",
     "imagecodecs",
     "pyarrow",
+    "zarr",
 )
 """The libraries whose versions can change a number."""
 
@@ -48,20 +50,61 @@ def software() -> dict[str, str]:
 
 
 def file_stamp(file: ImageFile) -> list[list[Any]]:
-    """Return size and time of change of an image's files: while they stay, the bytes are taken to stay."""
+    """Return size and time of change of an image's files: while they stay, the bytes are taken to stay.
+
+    A folder, such as an OME-Zarr, has one entry as a file has: the size of all below it, and in place of the
+    time a hash of the name, size and time of each.
+
+    Raises
+    ------
+    ImageError
+        A file cannot be read, or a link leads out of a folder.
+    """
     with _readable(file):
-        return [[path.name, (found := path.stat()).st_size, found.st_mtime_ns] for path in file.paths]
+        return [_stamp(path) for path in file.paths]
 
 
 def file_digest(file: ImageFile) -> str:
-    """Return a hash of the bytes of an image's files, in their order."""
+    """Return a hash of the bytes of an image's files, in their order; of a folder, with the files' names.
+
+    Raises
+    ------
+    ImageError
+        A file cannot be read, or a link leads out of a folder.
+    """
     digest = hashlib.blake2b(digest_size=16)
     with _readable(file):
         for path in file.paths:
-            with path.open("rb") as stream:
-                while block := stream.read(1 << 20):
-                    digest.update(block)
+            if is_folder(path):
+                _add_folder(digest, path)
+            else:
+                _add_bytes(digest, path)
     return digest.hexdigest()
+
+
+def _add_folder(digest: hashlib.blake2b, path: Path) -> None:
+    for file in files_below(path):
+        # Name and length go first: bytes moved from one file into the next make another hash.
+        digest.update(f"{file.name}\0{file.size}\0".encode("utf-8", "surrogateescape"))
+        _add_bytes(digest, path, file.name)
+
+
+def _add_bytes(digest: hashlib.blake2b, path: Path, below: str = "") -> None:
+    with open_below(path, below) as stream:
+        while block := stream.read(1 << 20):
+            digest.update(block)
+
+
+def _stamp(path: Path) -> list[Any]:
+    if not is_folder(path):
+        return [path.name, (found := path.stat()).st_size, found.st_mtime_ns]
+    files = files_below(path)
+    size = sum(file.size for file in files)
+    if not all(file.mark for file in files):
+        # A store that does not tell when a file was written: only the bytes themselves do.
+        return [path.name, size, file_digest(ImageFile(path.name, (path,)))]
+    each = hashlib.blake2b(json.dumps(files).encode(), digest_size=16)
+    return [path.name, size, each.hexdigest()]
 
 
 @contextmanager

@@ -38,13 +38,21 @@ def assign_samples(files: Sequence[ImageFile], folder: Path, sheet: Path | None 
     Raises
     ------
     SampleSheetError
-        The sheet names a file that is not there or names it twice, or an image has no patient.
+        The sheet names a file that is not there or names it twice, or an image has no patient; or there is a plate
+        in no patient's folder, and no sheet.
     """
     return _by_folder(files, folder) if sheet is None else _by_sheet(files, folder, sheet)
 
 
 def _by_folder(files: Sequence[ImageFile], folder: Path) -> pd.DataFrame:
     names = [file.name for file in files]
+    # The rows of a plate are no patients, and neither is the plate.
+    if wells := [file for file in files if file.plate and "/" not in file.plate]:
+        raise SampleSheetError(
+            f"{wells[0].plate} is a plate in no patient's folder, so that the patients of its wells are not known",
+            where=str(folder),
+            remedy=f"Give a sample sheet (--samples) with a row for each well, such as {wells[0].name}",
+        )
     flat = [name for name in names if "/" not in name]
     if flat and len(flat) < len(names):
         raise SampleSheetError(
@@ -74,6 +82,7 @@ def _by_sheet(files: Sequence[ImageFile], folder: Path, path: Path) -> pd.DataFr
     rows = [known.get(_location(path.parent / image)) for image in sheet["image"]]
     absent = [row for row, name in enumerate(rows) if name is None]
     if absent:
+        _check_above(sheet["image"].iloc[absent[0]], known, path)
         raise SampleSheetError(
             f"{len(absent)} images of the sheet are not in the image folder: "
             f"{sheet['image'].iloc[absent[0]]!r} in row {absent[0] + 2}",
@@ -86,6 +95,18 @@ def _by_sheet(files: Sequence[ImageFile], folder: Path, path: Path) -> pd.DataFr
     _check_complete(sheet, files, path)
     sheet["sample_id"] = sheet["sample_id"].where(sheet["sample_id"] != "", sheet["patient_id"])
     return sheet.reset_index(drop=True)
+
+
+def _check_above(image: str, known: dict[str, str], path: Path) -> None:
+    """Refuse a row for a part of an image: a field of a well, or a well of a plate that cannot be read."""
+    above = (known.get(str(parent)) for parent in Path(_location(path.parent / image)).parents)
+    whole = next((name for name in above if name is not None), None)
+    if whole is not None:
+        raise SampleSheetError(
+            f"the sheet names {image!r}, but {whole!r} is one image, or a plate whose wells cannot be read",
+            where=str(path),
+            remedy="Give a row to each image and to each well of a plate, and none to a well's fields",
+        )
 
 
 def _check_patients(sheet: pd.DataFrame, path: Path) -> None:

@@ -21,6 +21,9 @@ from cher2.cells.segmenters.registry import segmenter_versions
 from cher2.errors import ImageError
 from cher2.images.files import ImageFile
 from cher2.images.image_folders import files_below, is_folder, open_below
+from cher2.images.places import is_remote, shown
+from cher2.images.remote import RemoteFile
+from cher2.images.remote_folder import remote_stamp
 from cher2.protocol import Protocol
 from cher2.study.tables import write_whole
 
@@ -53,13 +56,16 @@ def file_stamp(file: ImageFile) -> list[list[Any]]:
     """Return size and time of change of an image's files: while they stay, the bytes are taken to stay.
 
     A folder, such as an OME-Zarr, has one entry as a file has: the size of all below it, and in place of the
-    time a hash of the name, size and time of each.
+    time a hash of the name, size and time of each. By URL it is what the store's listing says (an ETag), and the
+    bytes' hash where it says nothing.
 
     Raises
     ------
     ImageError
         A file cannot be read, or a link leads out of a folder.
     """
+    if file.stamps:
+        return [list(stamp) for stamp in file.stamps]
     with _readable(file):
         return [_stamp(path) for path in file.paths]
 
@@ -90,13 +96,16 @@ def _add_folder(digest: hashlib.blake2b, path: Path) -> None:
 
 
 def _add_bytes(digest: hashlib.blake2b, path: Path, below: str = "") -> None:
-    with open_below(path, below) as stream:
+    whole = RemoteFile(path / below if below else path, in_order=True) if is_remote(path) else open_below(path, below)
+    with whole as stream:
         while block := stream.read(1 << 20):
             digest.update(block)
 
 
 def _stamp(path: Path) -> list[Any]:
     if not is_folder(path):
+        if is_remote(path):
+            return list(remote_stamp(path) or (path.name, -1, file_digest(ImageFile(path.name, (path,)))))
         return [path.name, (found := path.stat()).st_size, found.st_mtime_ns]
     files = files_below(path)
     size = sum(file.size for file in files)
@@ -132,7 +141,8 @@ def write_provenance(
     Parameters
     ----------
     study, images : Path
-        The study folder and the image folder; written relative to the study.
+        The study folder and the image folder; written relative to the study. A URL is written without query,
+        user and password.
     protocol : Protocol
         The protocol in force.
     command : sequence of str
@@ -146,7 +156,7 @@ def write_provenance(
         "software": software() | segmenter_versions(protocol.segmentation),
         "platform": f"{platform.system()} {platform.machine()}",
         "command": [_without_folders(word) for word in command],
-        "images": relative_path(images, study),
+        "images": shown(images) if is_remote(images) else relative_path(images, study),
         "protocol": {"name": protocol.name, "fingerprint": protocol.fingerprint()},
         "started": started,
         "ended": now(),
@@ -173,4 +183,9 @@ def relative_path(path: Path, start: Path) -> str:
 
 
 def _without_folders(word: str) -> str:
+    # Of an address neither the user nor the password nor a query is told, whatever it is of.
+    _, mark, address = word.rpartition("://")
+    if mark:
+        host, _, path = address.partition("?")[0].partition("/")
+        word = f"/{path}" if path else host.rpartition("@")[2]
     return Path(word).name if ("/" in word or "\\" in word) else word

@@ -5,7 +5,9 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+from types import SimpleNamespace
 
+import fsspec
 import numpy
 import pytest
 
@@ -67,8 +69,103 @@ def test_provenance_names_neither_a_person_nor_a_folder(tmp_path):
     assert record["started"] <= record["ended"]
 
 
+def test_provenance_keeps_a_url_without_user_password_and_query(tmp_path):
+    from upath import UPath
+
+    images = UPath("https://jane:secret@host/slides?token=secret")
+    words = ["cher2", "run", str(images), "--reviews=postgresql://jane:secret@host?password=secret", "s3://bucket/a/b"]
+    words += ["https://jane:secret@host"]
+    write_provenance(tmp_path, images=images, protocol=Protocol(), command=words, started="2026-01-01")
+    text = (tmp_path / "provenance.json").read_text(encoding="utf-8")
+    assert "secret" not in text
+    assert "jane" not in text
+    record = read_provenance(tmp_path)
+    assert record["images"] == "https://host/slides"
+    assert record["command"] == ["cher2", "run", "slides", "host", "b", "host"]
+
+
 @pytest.mark.parametrize("content", [None, b"", b"{", b"[]", b"\xff"])
 def test_provenance_that_cannot_be_read_is_empty(tmp_path, content):
     if content is not None:
         (tmp_path / "provenance.json").write_bytes(content)
     assert read_provenance(tmp_path) == {}
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """Return an image that is a folder, as an OME-Zarr is, of a thousand chunks."""
+    for row in range(10):
+        (tmp_path / "a.zarr" / "0" / str(row)).mkdir(parents=True)
+        for column in range(100):
+            (tmp_path / "a.zarr" / "0" / str(row) / str(column)).write_bytes(f"{row} {column}".encode())
+    return ImageFile("a.zarr", (tmp_path / "a.zarr",))
+
+
+def test_a_folder_has_one_stamp_and_one_digest(folder):
+    stamp, digest = file_stamp(folder), file_digest(folder)
+    assert (file_stamp(folder), file_digest(folder)) == (stamp, digest)
+    # It stands in the score of each frame: a thousand chunks must not fill it.
+    assert len(json.dumps(stamp)) < 100
+    assert json.loads(json.dumps(stamp)) == stamp
+    assert stamp[0][:2] == ["a.zarr", sum(f.stat().st_size for f in folder.paths[0].rglob("*") if f.is_file())]
+
+
+def test_a_digest_of_a_folder_does_not_depend_on_times_or_on_the_order_on_disk(folder, tmp_path):
+    stamp, digest = file_stamp(folder), file_digest(folder)
+    files = sorted(f for f in folder.paths[0].rglob("*") if f.is_file())
+    for file in reversed(files):
+        target = tmp_path / "copy" / "a.zarr" / file.relative_to(folder.paths[0])
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_bytes(file.read_bytes())
+    copied = ImageFile("a.zarr", (tmp_path / "copy" / "a.zarr",))
+    assert file_digest(copied) == digest
+    assert file_stamp(copied) != stamp
+
+
+@pytest.mark.parametrize("change", ["bytes", "name", "gone", "more", "moved"])
+def test_whatever_changes_in_a_folder_changes_stamp_and_digest(folder, change):
+    stamp, digest = file_stamp(folder), file_digest(folder)
+    chunk = folder.paths[0] / "0" / "3" / "7"
+    if change == "bytes":
+        chunk.write_bytes(b"3 8")
+    elif change == "name":
+        chunk.rename(chunk.with_name("700"))
+    elif change == "gone":
+        chunk.unlink()
+    elif change == "more":
+        (folder.paths[0] / ".zattrs").touch()
+    else:
+        # The same bytes in the same order, cut into files elsewhere.
+        chunk.write_bytes(b"3 7" + b"3")
+        (chunk.parent / "70").write_bytes(b" 70")
+    assert file_stamp(folder) != stamp
+    assert file_digest(folder) != digest
+
+
+@pytest.mark.parametrize("look", [file_stamp, file_digest])
+@pytest.mark.skipif(os.name == "nt", reason="links need rights there")
+def test_a_link_in_a_folder_is_not_followed_out_of_it(folder, look):
+    (folder.paths[0] / "0" / "3" / "200").symlink_to("/dev/zero")
+    with pytest.raises(ImageError, match="a link leads out of the folder"):
+        look(folder)
+
+
+def test_a_folder_in_a_store(folder, tmp_path):
+    memory = fsspec.filesystem("memory")
+    memory.put(str(folder.paths[0]), f"/{tmp_path.name}/a.zarr", recursive=True)
+    place = SimpleNamespace(fs=memory, path=f"/{tmp_path.name}/a.zarr", name="a.zarr")
+    stored = ImageFile("a.zarr", (place,))
+    assert file_digest(stored) == file_digest(folder)
+    stamp = file_stamp(stored)
+    assert file_stamp(stored) == stamp
+    assert stamp[0][1] == file_stamp(folder)[0][1]
+    memory.pipe_file(f"{place.path}/0/3/7", b"3 8")
+    assert file_stamp(stored) != stamp
+    # A store that tells no times: the bytes themselves do.
+    silent = SimpleNamespace(isdir=memory.isdir, open=memory.open, find=lambda *_, **__: sizes_only(memory, place.path))
+    untold = ImageFile("a.zarr", (SimpleNamespace(fs=silent, path=place.path, name="a.zarr"),))
+    assert file_stamp(untold)[0][2] == file_digest(stored)
+
+
+def sizes_only(store, path):
+    return {name: {"size": facts["size"]} for name, facts in store.find(path, detail=True).items()}

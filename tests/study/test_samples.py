@@ -103,3 +103,43 @@ def test_a_sheet_that_does_not_fit_the_images_is_refused(tmp_path, text, says):
     assert caught.value.what == says
     assert caught.value.where == str(sheet)
     assert caught.value.remedy
+
+
+def wells_in(folder, plate, *wells):
+    return [ImageFile(f"{plate}/{well}", (folder / plate / well,), plate=plate) for well in wells]
+
+
+def test_wells_of_a_plate_below_a_patients_folder_are_that_patients(tmp_path):
+    files = [*files_in(tmp_path), *wells_in(tmp_path, "P3/plate.ome.zarr", "B/3", "B/4")]
+    assert assign_samples(files, tmp_path)["patient_id"].tolist() == ["P1", "P1", "P2", "P3", "P3"]
+
+
+def test_a_plate_in_no_patients_folder_needs_a_sheet(tmp_path):
+    files = wells_in(tmp_path, "plate.ome.zarr", "B/3", "B/4")
+    says = r"plate\.ome\.zarr is a plate in no patient's folder.*a row for each well, such as plate\.ome\.zarr/B/3"
+    for some in (files, [*files_in(tmp_path), *files]):
+        with pytest.raises(SampleSheetError, match=says):
+            assign_samples(some, tmp_path)
+    text = "image,patient_id,sample_id\nplate.ome.zarr/B/4,P1,d1\nplate.ome.zarr/B/3,P2,d2\n"
+    table = assign_samples(files, tmp_path, sheet_of(tmp_path, text))
+    assert table["image"].tolist() == ["plate.ome.zarr/B/4", "plate.ome.zarr/B/3"]
+    assert table["patient_id"].tolist() == ["P1", "P2"]
+
+
+def test_a_well_without_a_row_and_a_row_for_a_field_are_refused(tmp_path):
+    files = wells_in(tmp_path, "p.zarr", "B/3", "B/4")
+    with pytest.raises(SampleSheetError, match=r"1 images have no row in the sheet.*p\.zarr/B/4"):
+        assign_samples(files, tmp_path, sheet_of(tmp_path, "image,patient_id\np.zarr/B/3,A\n"))
+    for row, says in {
+        "p.zarr/B/3#1": "not in the image folder",
+        "p.zarr/B/3/0": r"'p\.zarr/B/3' is one image",
+        "p.zarr": "not in the image folder",
+    }.items():
+        with pytest.raises(SampleSheetError, match=says):
+            assign_samples(files, tmp_path, sheet_of(tmp_path, f"image,patient_id\n{row},A\n"))
+
+
+def test_a_row_for_a_well_of_a_plate_that_cannot_be_read(tmp_path):
+    # Such a plate is listed as one image, so that a run without a sheet says what is wrong with it.
+    with pytest.raises(SampleSheetError, match=r"'p\.zarr' is one image, or a plate whose wells cannot be read"):
+        assign_samples(files_in(tmp_path, ["p.zarr"]), tmp_path, sheet_of(tmp_path, "image,patient_id\np.zarr/B/3,A\n"))

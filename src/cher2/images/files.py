@@ -9,13 +9,16 @@ from __future__ import annotations
 import os
 import re
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import NamedTuple
 
 from cher2.errors import ImageError
 from cher2.images.celltracks_xml import is_export
+from cher2.images.omezarr_plate import is_zarr_folder, wells_of
+from cher2.images.places import in_store, is_remote, place, shown
+from cher2.images.remote_folder import Stamp, list_remote
 from cher2.protocol import ROLES, Protocol
 
 TIFF_SUFFIXES = (".tif", ".tiff", ".btf")
@@ -36,18 +39,25 @@ class ImageFile:
         What tables call it: the path relative to the image folder, with forward slashes; for one file a
         channel the path with the frame's name, "P1/frame01" for P1/frame01_dapi.jpg.
     paths : tuple of Path
-        The file, or one file a channel; of a frame of a CellTracks export, the TIFF and the export's XML.
+        The file, or one file a channel; of a frame of a CellTracks export, the TIFF and the export's XML. By URL, as
+        of :func:`~cher2.images.places.place`.
     channels : tuple of str
         The channel names found in the files' names; empty for a single file.
     celltracks : tuple of int, or None
         Which frame of a CellTracks export it is, counted from 1, and how many frames the folder has; None for any
         other file.
+    plate : str
+        The name of the plate, where the image is a well of an OME-Zarr.
+    stamps : tuple of tuple
+        Name, bytes and mark of change of each file by URL, where the listing told them.
     """
 
     name: str
     paths: tuple[Path, ...]
     channels: tuple[str, ...] = ()
     celltracks: tuple[int, int] | None = None
+    plate: str = ""
+    stamps: tuple[Stamp, ...] = field(default=(), compare=False)
 
 
 class _Match(NamedTuple):
@@ -63,10 +73,13 @@ def find_image_files(folder: Path, protocol: Protocol) -> list[ImageFile]:
     role names are left out, such as masks, unless the frame has no other. A frame that lacks a channel is
     listed, so that reading it can say so.
 
+    A Zarr folder is one image, and is not looked into; a plate is one for each of its wells, called
+    "plate.ome.zarr/B/03".
+
     Parameters
     ----------
     folder : Path
-        The image folder.
+        The image folder, or a URL as of :func:`~cher2.images.places.place`.
     protocol : Protocol
         Its ``image.file_pattern`` and ``channels`` are used. A pattern without "/" is matched against a
         file's name, one with it against the end of the file's path below the folder, by whole folders.
@@ -81,25 +94,35 @@ def find_image_files(folder: Path, protocol: Protocol) -> list[ImageFile]:
     ImageError
         The folder is not there or cannot be listed, or no image is in it.
     """
-    folder = Path(folder)
-    paths = _list_folder(folder)
+    folder = place(folder)
+    if is_remote(folder):
+        stamps, zarr_folders = list_remote(folder)
+        paths = list(stamps)
+    else:
+        stamps = {}
+        paths, zarr_folders = _list_folder(folder)
     pattern = protocol.image.file_pattern
     if pattern:
         images = _channel_sets(folder, paths, protocol)
     else:
-        exports = _export_frames(folder, paths)
+        # The XML of an export is read while the folder is listed: for each folder of a store that would take long.
+        exports = {} if is_remote(folder) else _export_frames(folder, paths)
         chosen = (path for path in paths if path.lower().endswith(IMAGE_SUFFIXES))
         images = [exports.get(path) or ImageFile(_printable(path), (folder / path,)) for path in chosen]
+        images += [image for path in zarr_folders for image in _zarr_images(folder, path)]
     if not images:
         raise _none_found(folder, paths, pattern)
+    if is_remote(folder):
+        images = [_stamped(image, folder, stamps) for image in images]
     return sorted(images, key=lambda image: natural_key(image.name))
 
 
 def single_file(path: Path) -> ImageFile:
     """Return one file as an image, called by its own name; a frame of a CellTracks export with its XML."""
-    plain = ImageFile(path.name, (path,))
-    is_tiff = path.name.lower().endswith(TIFF_SUFFIXES) and path.is_file()
-    return _export_frames(path.parent, _names(path.parent)).get(path.name, plain) if is_tiff else plain
+    plain = ImageFile(Path(shown(path)).name, (path,))
+    if is_remote(path) or not path.name.lower().endswith(TIFF_SUFFIXES) or not path.is_file():
+        return plain
+    return _export_frames(path.parent, _names(path.parent)).get(path.name, plain)
 
 
 def _export_frames(folder: Path, paths: Iterable[str]) -> dict[str, ImageFile]:
@@ -115,9 +138,17 @@ def _export_frames(folder: Path, paths: Iterable[str]) -> dict[str, ImageFile]:
             continue
         own = tuple(folder / xml for xml in sorted(beside) if is_export(folder / xml))
         for number, path in enumerate(sorted(tiffs[below], key=natural_key), 1) if own else ():
-            place = (number, len(tiffs[below]))
-            found[path] = ImageFile(_printable(path), (folder / path, *own), celltracks=place)
+            which = (number, len(tiffs[below]))
+            found[path] = ImageFile(_printable(path), (folder / path, *own), celltracks=which)
     return found
+
+
+def _stamped(image: ImageFile, folder: Path, known: dict[str, Stamp | None]) -> ImageFile:
+    """Keep what the listing told of an image's files, so that nobody has to ask again."""
+    start = len(in_store(folder)[1].rstrip("/")) + 1
+    found = [known.get(in_store(path)[1][start:]) for path in image.paths]
+    stamps = tuple(stamp for stamp in found if stamp is not None)
+    return replace(image, stamps=stamps) if len(stamps) == len(found) else image
 
 
 def natural_key(text: str) -> tuple[tuple[tuple[int, int, str], ...], str]:
@@ -138,14 +169,14 @@ def channel_files(path: Path, protocol: Protocol) -> ImageFile:
     if path.name.count("{channel}") != 1:
         raise ImageError(
             "a path must hold {channel} once, in the file's name",
-            where=str(path),
+            where=shown(path),
             remedy="Name a frame's files as in frame01_{channel}.jpg",
         )
     before, after = path.name.split("{channel}")
     regex = re.compile(f"{re.escape(before)}(?P<channel>.+){re.escape(after)}", re.DOTALL)
     found = {m["channel"]: path.parent / n for n in _names(path.parent) if (m := regex.fullmatch(n))}
     if not found:
-        raise ImageError("no file fits", where=str(path), remedy="Look for a misspelling in the path")
+        raise ImageError("no file fits", where=shown(path), remedy="Look for a misspelling in the path")
     frame = (before + after).partition(".")[0].strip("_-. ") or path.parent.name
     return _image_set(frame, found.items(), protocol)
 
@@ -155,40 +186,62 @@ def _printable(name: str) -> str:
     return name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
 
 
+def _zarr_images(folder: Path, path: str) -> list[ImageFile]:
+    """Return the images of a Zarr folder: its wells where it is a plate."""
+    name = _printable(path)
+    wells = [ImageFile(f"{name}/{well}", (folder / path / well,), plate=name) for well in wells_of(folder / path)]
+    return wells or [ImageFile(name, (folder / path,))]
+
+
 def _names(folder: Path) -> list[str]:
-    return [path for path in _list_folder(folder, deep=False) if "/" not in path]
+    listed = list_remote(folder, deep=False).files if is_remote(folder) else _list_folder(folder, deep=False)[0]
+    return [path for path in listed if "/" not in path]
 
 
-def _list_folder(folder: Path, deep: bool = True) -> list[str]:
-    """Return the files below a folder as paths relative to it, with forward slashes."""
+def _list_folder(folder: Path, deep: bool = True) -> tuple[list[str], list[str]]:
+    """Return the files below a folder, and its Zarr folders, as paths relative to it, with forward slashes."""
     if not folder.is_dir():
         what = "it is a file, not a folder" if folder.exists() else "there is no such folder"
-        raise ImageError(what, where=str(folder), remedy="Name the folder that holds the images")
+        raise ImageError(what, where=shown(folder), remedy="Name the folder that holds the images")
     root = folder.resolve()
     found: list[str] = []
+    zarr_folders: list[str] = []
     waiting = [""]
     while waiting:
         below = waiting.pop()
-        for entry in _entries(folder / below):
+        entries = _entries(folder / below)
+        if deep and is_zarr_folder(below or folder.name, (entry.name for entry in entries)):
+            if not below:
+                raise _is_one_image(folder)
+            zarr_folders.append(below)
+            continue
+        for entry in (e for e in entries if not e.name.startswith((".", "__MACOSX"))):
             path = f"{below}/{entry.name}" if below else entry.name
             if entry.is_dir(follow_symlinks=False):
                 waiting.extend([path] if deep else [])
             elif not entry.is_symlink() or _leads_to_file_within(root, entry):
                 found.append(path)
-    return found
+    return found, zarr_folders
 
 
-def _entries(folder: Path) -> Iterator[os.DirEntry[str]]:
+def _is_one_image(folder: Path) -> ImageError:
+    return ImageError(
+        "it is a Zarr folder, one image or one plate",
+        where=str(folder),
+        remedy="Name the folder that it lies in, with no other images",
+    )
+
+
+def _entries(folder: Path) -> list[os.DirEntry[str]]:
     try:
         with os.scandir(folder) as entries:
-            kept = [e for e in entries if not e.name.startswith((".", "__MACOSX"))]
+            return list(entries)
     except OSError as error:
         raise ImageError(
             f"the folder cannot be listed ({error.strerror})",
-            where=str(folder),
+            where=shown(folder),
             remedy="Give yourself the right to read it, or move it elsewhere",
         ) from error
-    yield from kept
 
 
 def _leads_to_file_within(root: Path, entry: os.DirEntry[str]) -> bool:
@@ -262,7 +315,7 @@ def _none_found(folder: Path, paths: list[str], pattern: str) -> ImageError:
     endings = Counter(Path(path).suffix.lower() or "no ending" for path in paths).most_common(3)
     seen = ", ".join(f"{count} {ending}" for ending, count in endings)
     others = f"; the {len(paths)} files there are {seen}, such as {min(paths)}" if paths else "; it is empty"
-    remedy = "Export the images as TIFF, PNG or JPEG" if paths else "Name the folder that holds the images"
+    remedy = "Export the images as TIFF, OME-Zarr, PNG or JPEG" if paths else "Name the folder that holds the images"
     if pattern:
         remedy = "Mend image.file_pattern in the protocol, or empty it where each file has all channels"
-    return ImageError(f"there is no image {looked}{others}", where=str(folder), remedy=remedy)
+    return ImageError(f"there is no image {looked}{others}", where=shown(folder), remedy=remedy)

@@ -22,8 +22,9 @@ UM = {
     "pm": 1e-6, "Å": 1e-4, "nm": 1e-3, "µm": 1.0, "μm": 1.0, "um": 1.0, "micron": 1.0, "microns": 1.0,
     "micrometer": 1.0, "micrometers": 1.0, "\\u00b5m": 1.0, "mm": 1e3, "cm": 1e4, "dm": 1e5, "m": 1e6,
     "inch": 25400.0, "in": 25400.0,
+    "picometer": 1e-6, "angstrom": 1e-4, "nanometer": 1e-3, "millimeter": 1e3, "centimeter": 1e4, "meter": 1e6,
 }  # fmt: skip
-"""Micrometres in a unit of length, by the names that OME, ImageJ and TIFF use."""
+"""Micrometres in a unit of length, by the names that OME, ImageJ, TIFF and OME-Zarr use."""
 
 PIXEL_SIZE_RANGE_UM = (0.01, 100.0)
 """Pixel sizes outside are nonsense, such as the 353 um of a TIFF at 72 dpi, and count as unsaid."""

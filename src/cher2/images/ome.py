@@ -10,7 +10,7 @@ Source: OME data model 2016-06, https://docs.openmicroscopy.org/ome-model/latest
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from xml.etree import ElementTree
 
@@ -38,6 +38,25 @@ class OmeFile:
     def error(self, what: str) -> ImageError:
         """Return an error about this file's header."""
         return ImageError(what, where=self.where, remedy=_EXPORT)
+
+
+@dataclass(frozen=True)
+class OmeImage:
+    """What OME-XML says of an image, wherever its pixels are.
+
+    Parameters
+    ----------
+    channels, pixel_size_um, bits, synthetic
+        As of :class:`~cher2.images.image.Image`; channels are empty where they are not told.
+    positions_um : mapping of int to (float, float)
+        Stage position (y, x) by time point.
+    """
+
+    channels: tuple[str, ...]
+    pixel_size_um: float | None
+    bits: int | None
+    positions_um: Mapping[int, tuple[float, float]]
+    synthetic: bool
 
 
 @dataclass(frozen=True)
@@ -83,6 +102,37 @@ def ome_layout(xml: str, file: OmeFile) -> list[FrameLayout]:
         raise pages_missing(declared, file.pages, file.where)
     synthetic = root.get("Creator", "").startswith(SIMULATOR)
     return [replace(frame, synthetic=synthetic) for s in series for frame in _frames(s, file)]
+
+
+def ome_images(xml: str, where: str) -> list[OmeImage]:
+    """Return what OME-XML says of each of its images, in their order, without a look at pixels.
+
+    Parameters
+    ----------
+    xml : str
+        A document of its own, beside an OME-Zarr.
+    where : str
+        The document, for errors.
+
+    Raises
+    ------
+    ImageError
+        It is no XML, or its numbers are none.
+    """
+    file = OmeFile("", 0, (0, 0), 1, where)
+    root = _parse(xml, file)
+    synthetic = root.get("Creator", "").startswith(SIMULATOR)
+    pixels = [element for image in _children(root, "Image") for element in _children(image, "Pixels")]
+    return [
+        OmeImage(
+            channels=_names(element),
+            pixel_size_um=_pixel_size_um(element, where),
+            bits=_number(element, "SignificantBits", 0, file) or None,
+            positions_um={int(t): place for t, place in _positions(element).items() if t.isdecimal() and len(t) < 12},
+            synthetic=synthetic,
+        )
+        for element in pixels
+    ]
 
 
 def _parse(xml: str, file: OmeFile) -> ElementTree.Element:
@@ -183,9 +233,7 @@ def _number(element: ElementTree.Element, key: str, default: int, file: OmeFile)
 
 def _frames(series: _Series, file: OmeFile) -> Iterator[FrameLayout]:
     pixels = series.pixels
-    names = tuple(channel.get("Name", "") for channel in _children(pixels, "Channel"))
-    sides = [length_um(pixels.get(f"PhysicalSize{a}"), pixels.get(f"PhysicalSize{a}Unit", "µm")) for a in "XY"]
-    size = square_pixel_um(sides[0], sides[1], file.where)
+    names, size = _names(pixels), _pixel_size_um(pixels, file.where)
     bits = _number(pixels, "SignificantBits", 0, file) or None
     positions, exposures = _positions(pixels), _exposures(pixels)
     for t in range(series.times):
@@ -194,6 +242,15 @@ def _frames(series: _Series, file: OmeFile) -> Iterator[FrameLayout]:
         times = tuple(exposures.get((str(c), str(t))) for c in range(len(pages)))
         exposed = times if file.samples == 1 and any(time is not None for time in times) else ()
         yield FrameLayout(pages, fit, size, bits, positions.get(str(t)), exposure_ms=exposed)
+
+
+def _names(pixels: ElementTree.Element) -> tuple[str, ...]:
+    return tuple(channel.get("Name", "") for channel in _children(pixels, "Channel"))
+
+
+def _pixel_size_um(pixels: ElementTree.Element, where: str) -> float | None:
+    sides = [length_um(pixels.get(f"PhysicalSize{a}"), pixels.get(f"PhysicalSize{a}Unit", "µm")) for a in "XY"]
+    return square_pixel_um(sides[0], sides[1], where)
 
 
 def _positions(pixels: ElementTree.Element) -> dict[str, tuple[float, float]]:

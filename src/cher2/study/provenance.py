@@ -20,6 +20,10 @@ import cher2
 from cher2.cells.segmenters.registry import segmenter_versions
 from cher2.errors import ImageError
 from cher2.images.files import ImageFile
+from cher2.images.image_folders import files_below, is_folder, open_below
+from cher2.images.places import is_remote, shown
+from cher2.images.remote import RemoteFile
+from cher2.images.remote_folder import remote_stamp
 from cher2.protocol import Protocol
 from cher2.study.tables import write_whole
 
@@ -32,6 +36,7 @@ PACKAGES = (
     "tifffile",
     "imagecodecs",
     "pyarrow",
+    "zarr",
 )
 """The libraries whose versions can change a number."""
 
@@ -48,24 +53,69 @@ def software() -> dict[str, str]:
 
 
 def file_stamp(file: ImageFile) -> list[list[Any]]:
-    """Return size and time of change of an image's files: while they stay, the bytes are taken to stay."""
+    """Return size and time of change of an image's files: while they stay, the bytes are taken to stay.
+
+    A folder, such as an OME-Zarr, has one entry as a file has: the size of all below it, and in place of the
+    time a hash of the name, size and time of each. By URL it is what the store's listing says (an ETag), and the
+    bytes' hash where it says nothing.
+
+    Raises
+    ------
+    ImageError
+        A file cannot be read, or a link leads out of a folder.
+    """
     with _readable(file):
-        stamp = [[path.name, (found := path.stat()).st_size, found.st_mtime_ns] for path in file.paths]
+        stamp = [list(known) for known in file.stamps] or [_stamp(path) for path in file.paths]
     return stamp if file.celltracks is None else [*stamp, ["frame", *file.celltracks]]
 
 
 def file_digest(file: ImageFile) -> str:
-    """Return a hash of the bytes of an image's files, in their order."""
+    """Return a hash of the bytes of an image's files, in their order; of a folder, with the files' names.
+
+    Raises
+    ------
+    ImageError
+        A file cannot be read, or a link leads out of a folder.
+    """
     digest = hashlib.blake2b(digest_size=16)
     with _readable(file):
         for path in file.paths:
-            with path.open("rb") as stream:
-                while block := stream.read(1 << 20):
-                    digest.update(block)
+            if is_folder(path):
+                _add_folder(digest, path)
+            else:
+                _add_bytes(digest, path)
     if file.celltracks is not None:
         # The same bytes are another place where a frame before them is missing.
         digest.update(repr(file.celltracks).encode())
     return digest.hexdigest()
+
+
+def _add_folder(digest: hashlib.blake2b, path: Path) -> None:
+    for file in files_below(path):
+        # Name and length go first: bytes moved from one file into the next make another hash.
+        digest.update(f"{file.name}\0{file.size}\0".encode("utf-8", "surrogateescape"))
+        _add_bytes(digest, path, file.name)
+
+
+def _add_bytes(digest: hashlib.blake2b, path: Path, below: str = "") -> None:
+    whole = RemoteFile(path / below if below else path, in_order=True) if is_remote(path) else open_below(path, below)
+    with whole as stream:
+        while block := stream.read(1 << 20):
+            digest.update(block)
+
+
+def _stamp(path: Path) -> list[Any]:
+    if not is_folder(path):
+        if is_remote(path):
+            return list(remote_stamp(path) or (path.name, -1, file_digest(ImageFile(path.name, (path,)))))
+        return [path.name, (found := path.stat()).st_size, found.st_mtime_ns]
+    files = files_below(path)
+    size = sum(file.size for file in files)
+    if not all(file.mark for file in files):
+        # A store that does not tell when a file was written: only the bytes themselves do.
+        return [path.name, size, file_digest(ImageFile(path.name, (path,)))]
+    each = hashlib.blake2b(json.dumps(files).encode(), digest_size=16)
+    return [path.name, size, each.hexdigest()]
 
 
 @contextmanager
@@ -93,7 +143,8 @@ def write_provenance(
     Parameters
     ----------
     study, images : Path
-        The study folder and the image folder; written relative to the study.
+        The study folder and the image folder; written relative to the study. A URL is written without query,
+        user and password.
     protocol : Protocol
         The protocol in force.
     command : sequence of str
@@ -107,7 +158,7 @@ def write_provenance(
         "software": software() | segmenter_versions(protocol.segmentation),
         "platform": f"{platform.system()} {platform.machine()}",
         "command": [_without_folders(word) for word in command],
-        "images": relative_path(images, study),
+        "images": shown(images) if is_remote(images) else relative_path(images, study),
         "protocol": {"name": protocol.name, "fingerprint": protocol.fingerprint()},
         "started": started,
         "ended": now(),
@@ -134,4 +185,9 @@ def relative_path(path: Path, start: Path) -> str:
 
 
 def _without_folders(word: str) -> str:
+    # Of an address neither the user nor the password nor a query is told, whatever it is of.
+    _, mark, address = word.rpartition("://")
+    if mark:
+        host, _, path = address.partition("?")[0].partition("/")
+        word = f"/{path}" if path else host.rpartition("@")[2]
     return Path(word).name if ("/" in word or "\\" in word) else word

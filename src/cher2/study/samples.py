@@ -11,6 +11,7 @@ import pandas as pd
 
 from cher2.errors import SampleSheetError
 from cher2.images.files import ImageFile
+from cher2.images.places import is_remote, is_url, shown
 from cher2.study.tables import read_csv
 
 COLUMNS = ("image", "patient_id", "sample_id", "drawn_on", "blood_ml")
@@ -38,21 +39,29 @@ def assign_samples(files: Sequence[ImageFile], folder: Path, sheet: Path | None 
     Raises
     ------
     SampleSheetError
-        The sheet names a file that is not there or names it twice, or an image has no patient.
+        The sheet names a file that is not there or names it twice, or an image has no patient; or there is a plate
+        in no patient's folder, and no sheet.
     """
     return _by_folder(files, folder) if sheet is None else _by_sheet(files, folder, sheet)
 
 
 def _by_folder(files: Sequence[ImageFile], folder: Path) -> pd.DataFrame:
     names = [file.name for file in files]
+    # The rows of a plate are no patients, and neither is the plate.
+    if wells := [file for file in files if file.plate and "/" not in file.plate]:
+        raise SampleSheetError(
+            f"{wells[0].plate} is a plate in no patient's folder, so that the patients of its wells are not known",
+            where=str(folder),
+            remedy=f"Give a sample sheet (--samples) with a row for each well, such as {wells[0].name}",
+        )
     flat = [name for name in names if "/" not in name]
     if flat and len(flat) < len(names):
         raise SampleSheetError(
             f"{len(flat)} images are in no patient's folder, while others are: {flat[0]}",
-            where=str(folder),
+            where=shown(folder),
             remedy="Move them into their patients' folders, or give a sample sheet (--samples)",
         )
-    patients = [Path(folder).absolute().name] * len(names) if flat else [n.split("/", 1)[0] for n in names]
+    patients = [_folder_name(folder)] * len(names) if flat else [n.split("/", 1)[0] for n in names]
     table = pd.DataFrame({"image": names, "patient_id": patients, "sample_id": patients}, dtype=str)
     return table.assign(drawn_on="", blood_ml="")
 
@@ -71,14 +80,16 @@ def _by_sheet(files: Sequence[ImageFile], folder: Path, path: Path) -> pd.DataFr
     _check_patients(sheet, path)
     _check_draws(sheet, path)
     known = _by_location(files, folder)
-    rows = [known.get(_location(path.parent / image)) for image in sheet["image"]]
+    start = folder if is_remote(folder) else path.parent
+    rows = [known.get(image if is_url(image) else _location(start / image)) for image in sheet["image"]]
     absent = [row for row, name in enumerate(rows) if name is None]
     if absent:
+        _check_above(sheet["image"].iloc[absent[0]], known, path)
         raise SampleSheetError(
             f"{len(absent)} images of the sheet are not in the image folder: "
             f"{sheet['image'].iloc[absent[0]]!r} in row {absent[0] + 2}",
             where=str(path),
-            remedy=f"Write each path relative to the sheet's own folder; the images are in {folder}",
+            remedy=f"Write each path relative to {_sheet_start(folder)}; the images are in {shown(folder)}",
         )
     sheet["image"] = rows
     # One file a channel: the sheet may list every file of a frame.
@@ -86,6 +97,18 @@ def _by_sheet(files: Sequence[ImageFile], folder: Path, path: Path) -> pd.DataFr
     _check_complete(sheet, files, path)
     sheet["sample_id"] = sheet["sample_id"].where(sheet["sample_id"] != "", sheet["patient_id"])
     return sheet.reset_index(drop=True)
+
+
+def _check_above(image: str, known: dict[str, str], path: Path) -> None:
+    """Refuse a row for a part of an image: a field of a well, or a well of a plate that cannot be read."""
+    above = (known.get(str(parent)) for parent in Path(_location(path.parent / image)).parents)
+    whole = next((name for name in above if name is not None), None)
+    if whole is not None:
+        raise SampleSheetError(
+            f"the sheet names {image!r}, but {whole!r} is one image, or a plate whose wells cannot be read",
+            where=str(path),
+            remedy="Give a row to each image and to each well of a plate, and none to a well's fields",
+        )
 
 
 def _check_patients(sheet: pd.DataFrame, path: Path) -> None:
@@ -149,6 +172,17 @@ def _by_location(files: Sequence[ImageFile], folder: Path) -> dict[str, str]:
     return known | {_location(path): file.name for file in files for path in file.paths}
 
 
+def _sheet_start(folder: Path) -> str:
+    return "the folder of the images, or as its URL" if is_remote(folder) else "the sheet's own folder"
+
+
+def _folder_name(folder: Path) -> str:
+    # A bucket has no name as a folder has.
+    return folder.name or shown(folder).rstrip("/").rpartition("/")[2] if is_remote(folder) else folder.absolute().name
+
+
 def _location(path: Path) -> str:
+    if is_remote(path):
+        return shown(path)
     # Not resolve(): a link in the folder is the image that it is called.
     return os.path.normcase(os.path.normpath(Path.cwd() / path))

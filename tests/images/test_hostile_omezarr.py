@@ -55,7 +55,7 @@ def read_all(path):
 
 
 def refused(path, says):
-    start = time.perf_counter()
+    start = time.process_time()
     tracemalloc.start()
     try:
         with pytest.raises(ImageError, match=says):
@@ -63,7 +63,7 @@ def refused(path, says):
         assert tracemalloc.get_traced_memory()[1] < 100e6
     finally:
         tracemalloc.stop()
-    assert time.perf_counter() - start < 2
+    assert time.process_time() - start < 2
 
 
 def test_missing_chunks_are_no_zeros(sound):

@@ -45,7 +45,6 @@ def test_a_single_image_with_what_is_said_of_it(tmp_path, zarr_format):
     np.testing.assert_array_equal(read_image(path).pixels, pixels)
 
 
-@BOTH
 @pytest.mark.parametrize(
     ("axes", "shape", "frames"),
     [
@@ -58,13 +57,12 @@ def test_a_single_image_with_what_is_said_of_it(tmp_path, zarr_format):
         ("tczyx", (2, 4, 1, 40, 50), 2),
     ],
 )
-def test_axes(tmp_path, zarr_format, axes, shape, frames):
+def test_axes(tmp_path, axes, shape, frames):
     pixels = counts(*shape)
     path = write(
         tmp_path / "a.zarr",
         pixels,
         axes,
-        zarr_format,
         names=("A", "B", "C", "D")[: dict(zip(axes, shape, strict=True)).get("c", 1)],
     )
     images = frames_of(path)
@@ -105,7 +103,7 @@ def test_focal_planes_are_refused_as_in_other_stacks(tmp_path):
         Zlib(),
         LZ4(),
         Zstd(),
-        *(Blosc(name, 5, shuffle) for name in ("lz4", "zstd", "zlib", "blosclz") for shuffle in (0, 1, 2)),
+        *(Blosc(name, 5, shuffle) for name, shuffle in (("lz4", 0), ("zstd", 1), ("zlib", 2), ("blosclz", 1))),
     ],
     ids=str,
 )
@@ -152,14 +150,15 @@ def test_a_shard_of_several_frames_gives_each(tmp_path, place):
         np.testing.assert_array_equal(image.pixels, wanted)
 
 
-@pytest.mark.parametrize("order", ["C", "F"])
-@pytest.mark.parametrize("dtype", [">u2", "<u2", "|u1", "<i4", "<f4", "<f8"])
-def test_byte_orders_and_types(tmp_path, order, dtype):
+@pytest.mark.parametrize(
+    ("dtype", "order"), [(">u2", "C"), ("<u2", "F"), ("|u1", "C"), ("<i4", "F"), ("<f4", "C"), (">f8", "F")]
+)
+def test_byte_orders_and_types(tmp_path, dtype, order):
     pixels = counts(2, 40, 50) % 251
     path = write(tmp_path / "a.zarr", pixels.astype(dtype), zarr_format=2, order=order, names=("A", "B"))
     (image,) = frames_of(path)
     np.testing.assert_array_equal(image.pixels, pixels)
-    wanted = {"|u1": np.uint8, "<f4": np.float32, "<f8": np.float32}.get(dtype, np.uint16)
+    wanted = {"|u1": np.uint8, "<f4": np.float32, ">f8": np.float32}.get(dtype, np.uint16)
     assert image.pixels.dtype == wanted
     assert image.pixels.dtype.isnative
 
@@ -339,7 +338,7 @@ def served(tmp_path):
             pass
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Quiet, directory=str(tmp_path)))
-    thread = threading.Thread(target=server.serve_forever)
+    thread = threading.Thread(target=server.serve_forever, args=(0.02,))
     thread.start()
     yield f"http://127.0.0.1:{server.server_port}", tmp_path
     server.shutdown()

@@ -81,9 +81,9 @@ def test_a_large_plate_is_listed_at_once(tmp_path):
     write_attributes(tmp_path / "P1" / "p.zarr", {"plate": {"wells": wells}}, 3)
     for well in wells:
         (tmp_path / "P1" / "p.zarr" / well["path"]).mkdir(parents=True)
-    start = time.perf_counter()
+    start = time.process_time()
     assert len(listed(tmp_path)) == 1536
-    assert time.perf_counter() - start < 1
+    assert time.process_time() - start < 1
 
 
 def test_without_zarr_a_folder_is_listed_and_reading_says_what_to_install(tmp_path, monkeypatch):

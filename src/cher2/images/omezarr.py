@@ -96,6 +96,7 @@ class OmeZarrFrames:
     def __init__(self, path: Any) -> None:
         self._path = path
         self._where = where_is(path)
+        self._groups: dict[str, Mapping[str, Any] | None] = {}
         open_store(path)  # Without zarr, that is told before anything else.
         self._series = _positions_that_tell([self._one_series(*place) for place in self._places().items()])
         _check_count(self._series, self._where)
@@ -143,7 +144,7 @@ class OmeZarrFrames:
 
     def _places(self) -> Mapping[str, OmeImage | None]:
         """Return the groups of the folder that are images, and what OME-XML says of each."""
-        found = group_attributes(self._path)
+        found = self._group("")
         if found is None:
             raise ImageError(
                 "it is a folder that cannot be read as OME-Zarr: it has neither .zattrs nor zarr.json",
@@ -169,9 +170,15 @@ class OmeZarrFrames:
             remedy="Export it again as OME-Zarr 0.4 or 0.5",
         )
 
+    def _group(self, place: str) -> Mapping[str, Any] | None:
+        """Return the attributes of a group, asked for once: each question to a store in the network takes time."""
+        if place not in self._groups:
+            self._groups[place] = group_attributes(self._path, place)
+        return self._groups[place]
+
     def _one_series(self, group: str, xml: OmeImage | None) -> _Series:
         where = f"{self._where}/{group}" if group else self._where
-        found = group_attributes(self._path, group)
+        found = self._group(group)
         if found is None:
             raise ImageError("the image is not there", where=where, remedy="Copy the folder again from its source")
         said = multiscale(found, where)

@@ -186,7 +186,7 @@ def _sizes(
     if len(one) != len(other) or not 2 <= len(one) <= 5:
         raise _error(f"its array has {len(one)} axes and its chunks {len(other)}, where 2 to 5 are read", where)
     if math.prod(other) > most:
-        raise _error(f"one of its chunks has {math.prod(other)} pixels, where up to {most} (2**28) are read", where)
+        raise _error(f"one of its chunks has {math.prod(other)} pixels, where up to {most} are read", where)
     return one, other
 
 

@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 import sysconfig
+import uuid
 from contextlib import closing
 from pathlib import Path
 from typing import NamedTuple
@@ -67,6 +68,32 @@ def scored(synthetic, tmp_path_factory):
     words = [CHER2, "run", images, "-o", home, "--clinical", clinical, "--workers", "1"]
     done = subprocess.run(words, capture_output=True, text=True, encoding="utf-8", check=False, timeout=120)
     return Scored(images, clinical, home, Ran(done.returncode, done.stdout, done.stderr))
+
+
+@pytest.fixture(scope="session")
+def s3():
+    """Return a real S3 server on this machine, which s3fs here and in worker processes is led to."""
+    from s3_server import S3Server
+
+    settings = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "s3cret", "AWS_DEFAULT_REGION": "us-east-1"}
+    server = S3Server()
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in (settings | {"AWS_ENDPOINT_URL": server.url}).items():
+            patch.setenv(name, value)
+        yield server
+    server.stop()
+
+
+@pytest.fixture
+def bucket(s3):
+    """Return an empty bucket of a name of its own, as a place."""
+    from cher2.images.places import in_store, place
+
+    bucket = place(f"s3://test-{uuid.uuid4().hex}")
+    in_store(bucket)[0].mkdir(bucket.drive)
+    s3.requests.clear()
+    s3.busy.clear()
+    return bucket
 
 
 @pytest.fixture

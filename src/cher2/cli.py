@@ -71,7 +71,7 @@ def _options(
 @app.command()
 def run(
     images: Annotated[
-        Path, typer.Argument(metavar="IMAGES", help="Folder of images; its first folders are the patients.")
+        str, typer.Argument(metavar="IMAGES", help="Folder of images, or its URL; its first folders are the patients.")
     ],
     study: Annotated[Path, typer.Option("-o", "--output", metavar="STUDY", help="Study folder to write.")],
     protocol: Annotated[Path | None, typer.Option(metavar="F", help="Protocol (TOML).")] = None,
@@ -86,13 +86,14 @@ def run(
     """Score a folder of images: cells, patients, cohorts and a report."""
     from cher2.batch.plan import make_plan
     from cher2.batch.run import carry_out
+    from cher2.images.places import place
     from cher2.progress import showing
     from cher2.report.derive import read_clinical
     from cher2.report.write import assumptions, write_report
     from cher2.study.folder import Study
 
     home = Study(study)
-    plan = make_plan(images, home, protocol=protocol, samples=samples, force=force)
+    plan = make_plan(place(images), home, protocol=protocol, samples=samples, force=force)
     table = read_clinical(clinical, plan.protocol) if clinical is not None else None
     print(_plan_in_words(plan))
     if dry_run:

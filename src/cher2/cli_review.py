@@ -34,24 +34,26 @@ def review(
         str, typer.Option(metavar="NAME", help="patient, uncertain, decisive, sample, second or disagreements.")
     ] = "",
     images: Annotated[
-        Path | None, typer.Option(metavar="FOLDER", help="The images, where they are no longer where they were scored.")
+        str | None, typer.Option(metavar="FOLDER", help="The images, where they are no longer where they were scored.")
     ] = None,
     reviews: Reviews = "",
 ) -> None:
     """Correct grades cell by cell, in napari."""
+    from cher2.images.places import is_remote, place
     from cher2.review.queues import queue_named
     from cher2.study.folder import Study
 
     home = Study.open(study)
     if queue:
         queue_named(queue)
-    if images is not None and not images.is_dir():
-        raise ReviewError("there is no such folder of images", where=str(images), remedy="Name another with --images")
+    folder = None if images is None else place(images)
+    if folder is not None and not is_remote(folder) and not folder.is_dir():
+        raise ReviewError("there is no such folder of images", where=str(folder), remedy="Name another with --images")
     if importlib.util.find_spec("napari") is None:
         raise Cher2Error("napari is not installed", remedy='pip install "cher2[napari]"')
     from cher2.napari.review_window import open_review
 
-    open_review(home, reader=reader or _login(), queue=queue or None, blind=blind, images=images, reviews=reviews)
+    open_review(home, reader=reader or _login(), queue=queue or None, blind=blind, images=folder, reviews=reviews)
 
 
 def agreement(study: StudyFolder, reviews: Reviews = "") -> None:

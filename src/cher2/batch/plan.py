@@ -13,6 +13,7 @@ from cher2.batch.tasks import measuring_fingerprint
 from cher2.cells.compensation import unmixing
 from cher2.errors import StudyError
 from cher2.images.files import ImageFile, find_image_files
+from cher2.images.places import is_remote
 from cher2.protocol import Protocol
 from cher2.study.folder import Study, file_of
 from cher2.study.provenance import file_digest, file_stamp
@@ -103,8 +104,8 @@ def _protocol(path: Path | None, study: Study) -> tuple[Protocol, str]:
 def _check_place(study: Study, images: Path) -> None:
     if study.path.exists() and not study.path.is_dir():
         raise StudyError("this is a file", where=str(study.path), remedy="Name a folder with -o")
-    inside = images.resolve().is_relative_to(study.path.resolve())
-    if inside or study.path.resolve().is_relative_to(images.resolve()):
+    inside = not is_remote(images) and images.resolve().is_relative_to(study.path.resolve())
+    if inside or (not is_remote(images) and study.path.resolve().is_relative_to(images.resolve())):
         raise StudyError(
             "the study and the images must not lie one in the other",
             where=str(study.path),

@@ -17,6 +17,7 @@ from cher2.batch.engine import Engine, Task, default_workers, open_engine
 from cher2.batch.plan import Plan, make_plan
 from cher2.batch.tasks import FileOutcome, SampleOutcome, grade_frames, grading_fingerprint, measure_file
 from cher2.errors import Cher2Error, StudyError
+from cher2.images.places import place, shown
 from cher2.report.derive import Derived, derive, read_clinical
 from cher2.review.open_log import stored_decisions
 from cher2.study.folder import Study
@@ -79,7 +80,7 @@ def run_study(
     Parameters
     ----------
     images : str or Path
-        The image folder; without a sample sheet, the first folders below it are the patients.
+        The image folder, or its URL; without a sample sheet, the first folders below it are the patients.
     study : str or Path
         The study folder.
     protocol, samples, clinical : str or Path, optional
@@ -107,7 +108,7 @@ def run_study(
     """
     paths = {name: Path(path) for name, path in (("protocol", protocol), ("samples", samples)) if path is not None}
     home = Study(Path(study))
-    plan = make_plan(Path(images), home, protocol=paths.get("protocol"), samples=paths.get("samples"), force=force)
+    plan = make_plan(place(images), home, protocol=paths.get("protocol"), samples=paths.get("samples"), force=force)
     table = read_clinical(Path(clinical), plan.protocol) if clinical is not None else None
     return carry_out(plan, home, table, workers=workers, scheduler=scheduler, progress=progress, reviews=reviews)
 
@@ -133,7 +134,7 @@ def carry_out(
         if not frames:
             raise StudyError(
                 f"not one of the {len(failed)} images could be scored; the first says: {failed[0].message}",
-                where=str(plan.images),
+                where=shown(plan.images),
             )
     study.keep_only(frame for names in frames.values() for frame in names)
     write_csv(_frame_samples(plan, frames), study.path / "samples.csv")

@@ -23,6 +23,7 @@ from cher2.errors import Cher2Error, StudyError
 from cher2.images.files import ImageFile
 from cher2.images.image import Image
 from cher2.images.reader import frame_name, open_frames
+from cher2.images.remote import fetched
 from cher2.protocol import Protocol
 from cher2.study.folder import Study
 from cher2.study.provenance import file_digest, file_stamp
@@ -88,9 +89,9 @@ def measure_file(file: ImageFile, study: Path, protocol: Protocol) -> FileOutcom
     """Measure every frame of a file and write them into the study's waiting room: all, or none."""
     home, frames, ctcs = Study(study), list[str](), 0
     try:
-        stamp, digest = file_stamp(file), file_digest(file)
-        with open_frames(file, protocol) as opened:
-            source = {"stamp": stamp, "digest": digest, "frames": len(opened)}
+        stamp = file_stamp(file)
+        with fetched(file) as here, open_frames(here, protocol) as opened:
+            source = {"stamp": stamp, "digest": file_digest(here), "frames": len(opened)}
             for k in range(len(opened)):
                 image = opened.read(k, frame_name(file.name, k, len(opened)))
                 ctcs += _measure_frame(image, home, protocol, source)

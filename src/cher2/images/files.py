@@ -9,11 +9,13 @@ import os
 import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import NamedTuple
 
 from cher2.errors import ImageError
+from cher2.images.places import in_store, is_remote, place, shown
+from cher2.images.remote import Stamp, list_remote
 from cher2.protocol import ROLES, Protocol
 
 IMAGE_SUFFIXES = (".tif", ".tiff", ".btf", ".png", ".jpg", ".jpeg")
@@ -30,14 +32,17 @@ class ImageFile:
         What tables call it: the path relative to the image folder, with forward slashes; for one file a
         channel the path with the frame's name, "P1/frame01" for P1/frame01_dapi.jpg.
     paths : tuple of Path
-        The file, or one file a channel.
+        The file, or one file a channel; by URL, as of :func:`~cher2.images.places.place`.
     channels : tuple of str
         The channel names found in the files' names; empty for a single file.
+    stamps : tuple of tuple
+        Name, bytes and mark of change of each file by URL, where the listing told them.
     """
 
     name: str
     paths: tuple[Path, ...]
     channels: tuple[str, ...] = ()
+    stamps: tuple[Stamp, ...] = field(default=(), compare=False)
 
 
 class _Match(NamedTuple):
@@ -56,7 +61,7 @@ def find_image_files(folder: Path, protocol: Protocol) -> list[ImageFile]:
     Parameters
     ----------
     folder : Path
-        The image folder.
+        The image folder, or a URL as of :func:`~cher2.images.places.place`.
     protocol : Protocol
         Its ``image.file_pattern`` and ``channels`` are used. A pattern without "/" is matched against a
         file's name, one with it against the end of the file's path below the folder, by whole folders.
@@ -71,8 +76,9 @@ def find_image_files(folder: Path, protocol: Protocol) -> list[ImageFile]:
     ImageError
         The folder is not there or cannot be listed, or no image is in it.
     """
-    folder = Path(folder)
-    paths = _list_folder(folder)
+    folder = place(folder)
+    listing = list_remote(folder) if is_remote(folder) else dict.fromkeys(_list_folder(folder))
+    paths = list(listing)
     pattern = protocol.image.file_pattern
     if pattern:
         images = _channel_sets(folder, paths, protocol)
@@ -81,7 +87,16 @@ def find_image_files(folder: Path, protocol: Protocol) -> list[ImageFile]:
         images = [ImageFile(_printable(path), (folder / path,)) for path in chosen]
     if not images:
         raise _none_found(folder, paths, pattern)
+    if is_remote(folder):
+        images = [_stamped(image, folder, listing) for image in images]
     return sorted(images, key=lambda image: natural_key(image.name))
+
+
+def _stamped(image: ImageFile, folder: Path, listing: dict[str, Stamp | None]) -> ImageFile:
+    """Keep what the listing told of an image's files, so that nobody has to ask again."""
+    start = len(in_store(folder)[1].rstrip("/")) + 1
+    stamps = [listing[in_store(path)[1][start:]] for path in image.paths]
+    return replace(image, stamps=tuple(stamp for stamp in stamps if stamp)) if all(stamps) else image
 
 
 def natural_key(text: str) -> tuple[tuple[tuple[int, int, str], ...], str]:
@@ -102,14 +117,14 @@ def channel_files(path: Path, protocol: Protocol) -> ImageFile:
     if path.name.count("{channel}") != 1:
         raise ImageError(
             "a path must hold {channel} once, in the file's name",
-            where=str(path),
+            where=shown(path),
             remedy="Name a frame's files as in frame01_{channel}.jpg",
         )
     before, after = path.name.split("{channel}")
     regex = re.compile(f"{re.escape(before)}(?P<channel>.+){re.escape(after)}", re.DOTALL)
     found = {m["channel"]: path.parent / n for n in _names(path.parent) if (m := regex.fullmatch(n))}
     if not found:
-        raise ImageError("no file fits", where=str(path), remedy="Look for a misspelling in the path")
+        raise ImageError("no file fits", where=shown(path), remedy="Look for a misspelling in the path")
     frame = (before + after).partition(".")[0].strip("_-. ") or path.parent.name
     return _image_set(frame, found.items(), protocol)
 
@@ -120,14 +135,15 @@ def _printable(name: str) -> str:
 
 
 def _names(folder: Path) -> list[str]:
-    return [path for path in _list_folder(folder, deep=False) if "/" not in path]
+    listed = list_remote(folder, deep=False) if is_remote(folder) else _list_folder(folder, deep=False)
+    return [path for path in listed if "/" not in path]
 
 
 def _list_folder(folder: Path, deep: bool = True) -> list[str]:
     """Return the files below a folder as paths relative to it, with forward slashes."""
     if not folder.is_dir():
         what = "it is a file, not a folder" if folder.exists() else "there is no such folder"
-        raise ImageError(what, where=str(folder), remedy="Name the folder that holds the images")
+        raise ImageError(what, where=shown(folder), remedy="Name the folder that holds the images")
     root = folder.resolve()
     found: list[str] = []
     waiting = [""]
@@ -149,7 +165,7 @@ def _entries(folder: Path) -> Iterator[os.DirEntry[str]]:
     except OSError as error:
         raise ImageError(
             f"the folder cannot be listed ({error.strerror})",
-            where=str(folder),
+            where=shown(folder),
             remedy="Give yourself the right to read it, or move it elsewhere",
         ) from error
     yield from kept
@@ -229,4 +245,4 @@ def _none_found(folder: Path, paths: list[str], pattern: str) -> ImageError:
     remedy = "Export the images as TIFF, PNG or JPEG" if paths else "Name the folder that holds the images"
     if pattern:
         remedy = "Mend image.file_pattern in the protocol, or empty it where each file has all channels"
-    return ImageError(f"there is no image {looked}{others}", where=str(folder), remedy=remedy)
+    return ImageError(f"there is no image {looked}{others}", where=shown(folder), remedy=remedy)

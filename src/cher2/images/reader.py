@@ -16,7 +16,9 @@ from cher2.errors import ChannelError, ImageError
 from cher2.images.files import ImageFile, channel_files, role_names
 from cher2.images.frames import Frames, OneFrame
 from cher2.images.image import Image
+from cher2.images.places import is_remote, place, shown
 from cher2.images.raster import JPEG_MAGIC, PNG_MAGIC, decode_jpeg, decode_png, single_plane
+from cher2.images.remote import FRAME_FETCH_BYTES, fetched, read_remote
 from cher2.images.tiff import TiffFrames
 from cher2.protocol import ROLES, Protocol
 
@@ -41,7 +43,7 @@ def read_image(path: str | Path, protocol: Protocol | None = None, frame: int = 
     ----------
     path : str or Path
         A TIFF, PNG or JPEG file; or a path whose name holds ``{channel}``, such as
-        ``slide/frame01_{channel}.jpg``, for one file a channel.
+        ``slide/frame01_{channel}.jpg``, for one file a channel; or a URL of either.
     protocol : Protocol, optional
         Its channels tell which of such files are read; the default protocol's where none is given.
     frame : int
@@ -64,9 +66,9 @@ def read_image(path: str | Path, protocol: Protocol | None = None, frame: int = 
     >>> read_image("slide/frame01.ome.tif").pixels.shape  # doctest: +SKIP
     (4, 1036, 1384)
     """
-    path = Path(path)
+    path = place(path)
     protocol = protocol or Protocol.from_dict({})
-    file = channel_files(path, protocol) if "{channel}" in path.name else ImageFile(path.name, (path,))
+    file = channel_files(path, protocol) if "{channel}" in path.name else ImageFile(Path(shown(path)).name, (path,))
     return read_frame(file, frame, protocol)
 
 
@@ -119,7 +121,7 @@ def read_frame(file: ImageFile, frame: int, protocol: Protocol) -> Image:
     ImageError, ChannelError
         As :func:`read_image`.
     """
-    with open_frames(file, protocol) as frames:
+    with fetched(file, FRAME_FETCH_BYTES) as here, open_frames(here, protocol) as frames:
         return frames.read(frame, frame_name(file.name, frame, len(frames)))
 
 
@@ -143,7 +145,7 @@ def read_frames(file: ImageFile, protocol: Protocol) -> Iterator[Image]:
     ImageError, ChannelError
         As :func:`read_image`.
     """
-    with open_frames(file, protocol) as frames:
+    with fetched(file) as here, open_frames(here, protocol) as frames:
         for k in range(len(frames)):
             yield frames.read(k, frame_name(file.name, k, len(frames)))
 
@@ -178,32 +180,34 @@ def _kind(path: Path) -> str:
     what = f"it is {vendor}" if vendor else f"it is no TIFF, PNG or JPEG, but begins with {head[:8]!r}"
     raise ImageError(
         what if head else "the file is empty",
-        where=str(path),
+        where=shown(path),
         remedy="Export the image as OME-TIFF" if head else "Copy it again from its source",
     )
 
 
 def _read_bytes(path: Path, count: int = -1) -> bytes:
+    if is_remote(path):
+        return read_remote(path, count)
     try:
         with path.open("rb") as file:
             return file.read(count)
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error)
         raise ImageError(
-            f"the image cannot be read ({reason})", where=str(path), remedy="Name an image file that is there"
+            f"the image cannot be read ({reason})", where=shown(path), remedy="Name an image file that is there"
         ) from error
 
 
 def _read_raster(path: Path, name: str) -> Image:
     decode = decode_png if _kind(path) == "png" else decode_jpeg
-    return decode(_read_bytes(path), name, str(path))
+    return decode(_read_bytes(path), name, shown(path))
 
 
 def _read_set(file: ImageFile, protocol: Protocol) -> Image:
     """Read one file a channel into one image."""
     _check_roles(file, protocol)
     images = [_read_channel(path) for path in file.paths]
-    planes = [single_plane(image, str(path)) for image, path in zip(images, file.paths, strict=True)]
+    planes = [single_plane(image, shown(path)) for image, path in zip(images, file.paths, strict=True)]
     for path, plane in zip(file.paths, planes, strict=True):
         if (plane.shape, plane.dtype) != (planes[0].shape, planes[0].dtype):
             raise ImageError(
@@ -233,7 +237,7 @@ def _read_channel(path: Path) -> Image:
         if len(frames) > 1:
             raise ImageError(
                 f"it should be one channel of one frame, but has {len(frames)} frames",
-                where=str(path),
+                where=shown(path),
                 remedy="Save one file a frame and channel, or leave image.file_pattern empty in the protocol",
             )
         return frames.read(0, path.name)

@@ -46,6 +46,8 @@ from cher2.images.pages import (
     load_page,
     page_offsets,
 )
+from cher2.images.places import is_remote, shown
+from cher2.images.remote import RemoteFile
 
 # What tifffile and the codecs of imagecodecs raise at bytes that make no sense. They promise no common class.
 _FAULTS = (
@@ -82,11 +84,12 @@ class TiffFrames:
     """
 
     def __init__(self, path: Path, roles: tuple[str, ...] = ()) -> None:
-        self._where = str(path)
+        self._where = shown(path)
         self._path = path
         with self._faults("it cannot be read as a TIFF"):
+            source: Any = RemoteFile(path) if is_remote(path) else path
             # Vendors' dialects are switched off: to find out tifffile would walk pages unchecked.
-            self._tif = tifffile.TiffFile(path, is_ndpi=False, is_lsm=False, is_scanimage=False)
+            self._tif = tifffile.TiffFile(source, is_ndpi=False, is_lsm=False, is_scanimage=False)
         try:
             with self._faults("it cannot be read as a TIFF"):
                 self._open(roles)

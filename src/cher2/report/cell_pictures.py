@@ -22,6 +22,7 @@ from zict import LRU
 from cher2.errors import Cher2Error, ImageError
 from cher2.images.files import ImageFile, find_image_files
 from cher2.images.image import Image
+from cher2.images.places import shown, within
 from cher2.images.reader import read_frame
 from cher2.palette import CHANNEL_COLOURS
 from cher2.protocol import Grade, Role
@@ -158,12 +159,12 @@ class StudyFrames:
         scored_in = read_provenance(self._study.path).get("images", "")
         if self._images is None and not scored_in:
             return {}, "the study does not say where its images are"
-        folder = self._images or self._study.path / scored_in
         try:
+            folder = self._images or within(self._study.path, scored_in)
             files = find_image_files(folder, self.protocol)
         except Cher2Error as error:
-            return {}, f"{error.what} ({folder})"
-        return {file.name: file for file in files}, f"it is not in {folder}"
+            return {}, f"{error.what} ({error.where})"
+        return {file.name: file for file in files}, f"it is not in {shown(folder)}"
 
     def _check_as_scored(self, file: ImageFile, image: str) -> None:
         """Refuse a file with other bytes than were scored: its cells would be shown where there are none."""

@@ -30,6 +30,7 @@ from numpy.typing import NDArray
 
 from cher2.cells.objects import empty_objects
 from cher2.errors import StudyError
+from cher2.images.places import refuse_url
 from cher2.protocol import Protocol
 from cher2.study.label_file import write_labels
 from cher2.study.samples import COLUMNS as SAMPLE_COLUMNS
@@ -37,6 +38,7 @@ from cher2.study.tables import read_csv, write_csv, write_whole
 
 OBJECTS, MEASURED, LABELS, SCORE = "objects.parquet", "measured.parquet", "labels.tif", "score.json"
 IDENTITY = "study_id"
+_ON_A_DISK = "Name a folder on a disk; upload the finished folder, such as with 'aws s3 sync' (docs/cloud.md says why)"
 
 
 def image_id(name: str) -> str:
@@ -70,6 +72,7 @@ class Study:
     """
 
     def __init__(self, path: str | Path) -> None:
+        refuse_url(path, "a study", StudyError, _ON_A_DISK)
         self.path = Path(path)
 
     @classmethod

@@ -20,6 +20,8 @@ import cher2
 from cher2.cells.segmenters.registry import segmenter_versions
 from cher2.errors import ImageError
 from cher2.images.files import ImageFile
+from cher2.images.places import is_remote, is_url, shown
+from cher2.images.remote import RemoteFile, remote_stamp
 from cher2.protocol import Protocol
 from cher2.study.tables import write_whole
 
@@ -48,9 +50,21 @@ def software() -> dict[str, str]:
 
 
 def file_stamp(file: ImageFile) -> list[list[Any]]:
-    """Return size and time of change of an image's files: while they stay, the bytes are taken to stay."""
+    """Return size and time of change of an image's files: while they stay, the bytes are taken to stay.
+
+    By URL it is what the store's listing says (an ETag), and the bytes' hash where it says nothing.
+    """
+    if file.stamps:
+        return [list(stamp) for stamp in file.stamps]
     with _readable(file):
-        return [[path.name, (found := path.stat()).st_size, found.st_mtime_ns] for path in file.paths]
+        return [_stamp(path) for path in file.paths]
+
+
+def _stamp(path: Path) -> list[Any]:
+    if is_remote(path):
+        return list(remote_stamp(path) or (path.name, -1, file_digest(ImageFile(path.name, (path,)))))
+    found = path.stat()
+    return [path.name, found.st_size, found.st_mtime_ns]
 
 
 def file_digest(file: ImageFile) -> str:
@@ -58,7 +72,7 @@ def file_digest(file: ImageFile) -> str:
     digest = hashlib.blake2b(digest_size=16)
     with _readable(file):
         for path in file.paths:
-            with path.open("rb") as stream:
+            with RemoteFile(path, in_order=True) if is_remote(path) else path.open("rb") as stream:
                 while block := stream.read(1 << 20):
                     digest.update(block)
     return digest.hexdigest()
@@ -89,7 +103,8 @@ def write_provenance(
     Parameters
     ----------
     study, images : Path
-        The study folder and the image folder; written relative to the study.
+        The study folder and the image folder; written relative to the study. A URL is written without query,
+        user and password.
     protocol : Protocol
         The protocol in force.
     command : sequence of str
@@ -103,7 +118,7 @@ def write_provenance(
         "software": software() | segmenter_versions(protocol.segmentation),
         "platform": f"{platform.system()} {platform.machine()}",
         "command": [_without_folders(word) for word in command],
-        "images": relative_path(images, study),
+        "images": shown(images) if is_remote(images) else relative_path(images, study),
         "protocol": {"name": protocol.name, "fingerprint": protocol.fingerprint()},
         "started": started,
         "ended": now(),
@@ -130,4 +145,6 @@ def relative_path(path: Path, start: Path) -> str:
 
 
 def _without_folders(word: str) -> str:
+    if is_url(word):
+        word = shown(word)
     return Path(word).name if ("/" in word or "\\" in word) else word

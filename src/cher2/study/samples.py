@@ -11,6 +11,7 @@ import pandas as pd
 
 from cher2.errors import SampleSheetError
 from cher2.images.files import ImageFile
+from cher2.images.places import is_remote, is_url, shown
 from cher2.study.tables import read_csv
 
 COLUMNS = ("image", "patient_id", "sample_id", "drawn_on", "blood_ml")
@@ -49,10 +50,10 @@ def _by_folder(files: Sequence[ImageFile], folder: Path) -> pd.DataFrame:
     if flat and len(flat) < len(names):
         raise SampleSheetError(
             f"{len(flat)} images are in no patient's folder, while others are: {flat[0]}",
-            where=str(folder),
+            where=shown(folder),
             remedy="Move them into their patients' folders, or give a sample sheet (--samples)",
         )
-    patients = [Path(folder).absolute().name] * len(names) if flat else [n.split("/", 1)[0] for n in names]
+    patients = [_folder_name(folder)] * len(names) if flat else [n.split("/", 1)[0] for n in names]
     table = pd.DataFrame({"image": names, "patient_id": patients, "sample_id": patients}, dtype=str)
     return table.assign(drawn_on="", blood_ml="")
 
@@ -71,14 +72,15 @@ def _by_sheet(files: Sequence[ImageFile], folder: Path, path: Path) -> pd.DataFr
     _check_patients(sheet, path)
     _check_draws(sheet, path)
     known = _by_location(files, folder)
-    rows = [known.get(_location(path.parent / image)) for image in sheet["image"]]
+    start = folder if is_remote(folder) else path.parent
+    rows = [known.get(image if is_url(image) else _location(start / image)) for image in sheet["image"]]
     absent = [row for row, name in enumerate(rows) if name is None]
     if absent:
         raise SampleSheetError(
             f"{len(absent)} images of the sheet are not in the image folder: "
             f"{sheet['image'].iloc[absent[0]]!r} in row {absent[0] + 2}",
             where=str(path),
-            remedy=f"Write each path relative to the sheet's own folder; the images are in {folder}",
+            remedy=f"Write each path relative to {_sheet_start(folder)}; the images are in {shown(folder)}",
         )
     sheet["image"] = rows
     # One file a channel: the sheet may list every file of a frame.
@@ -149,6 +151,17 @@ def _by_location(files: Sequence[ImageFile], folder: Path) -> dict[str, str]:
     return known | {_location(path): file.name for file in files for path in file.paths}
 
 
+def _sheet_start(folder: Path) -> str:
+    return "the folder of the images, or as its URL" if is_remote(folder) else "the sheet's own folder"
+
+
+def _folder_name(folder: Path) -> str:
+    # A bucket has no name as a folder has.
+    return folder.name or shown(folder).rstrip("/").rpartition("/")[2] if is_remote(folder) else folder.absolute().name
+
+
 def _location(path: Path) -> str:
+    if is_remote(path):
+        return shown(path)
     # Not resolve(): a link in the folder is the image that it is called.
     return os.path.normcase(os.path.normpath(Path.cwd() / path))

@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tifffile
+from upath import UPath
 
 from cher2.errors import ChannelError, Cher2Error, ImageError
 from cher2.images.files import ImageFile, find_image_files
@@ -60,6 +61,11 @@ def test_a_changed_object_is_listed_with_another_stamp(bucket):
     before = file_stamp(find_image_files(bucket, PROTOCOL)[0])
     put(bucket, {"P1/a.tif": b"two"})
     assert file_stamp(find_image_files(bucket, PROTOCOL)[0]) != before
+    # A store of the caller's own, which remembers listings.
+    folder = UPath(f"s3://{bucket.drive}", use_listings_cache=True)
+    before = file_stamp(find_image_files(folder, PROTOCOL)[0])
+    put(bucket, {"P1/a.tif": b"three"})
+    assert file_stamp(find_image_files(folder, PROTOCOL)[0]) != before
 
 
 def test_odd_keys_keep_their_names(bucket, stack):
@@ -187,6 +193,13 @@ def test_what_was_brought_here_goes_when_it_was_read(bucket, stack):
     assert not path.parents[1].exists()
 
 
+def test_what_its_maker_opens_by_a_path_is_brought_here_whatever_its_size(bucket):
+    put(bucket, {"a.nd2": b"x" * 10, "a.tif": b"x" * 10})
+    for name, local in (("a.nd2", True), ("a.tif", False)):
+        with fetched(ImageFile(name, (bucket / name,)), 9) as here:
+            assert isinstance(here.paths[0], Path) == local
+
+
 def test_a_busy_store_is_asked_again(s3, bucket, stack):
     put(bucket, {"P1/stack.ome.tif": stack})
     s3.busy[f"/{bucket.drive}/P1/stack.ome.tif"] = 2
@@ -197,7 +210,6 @@ def test_a_busy_store_is_asked_again(s3, bucket, stack):
 
 def test_a_store_that_is_gone_is_an_error_within_five_seconds():
     from s3_server import S3Server
-    from upath import UPath
 
     server = S3Server()
     path = place("s3://bucket/a.tif")

@@ -67,6 +67,21 @@ def test_provenance_names_neither_a_person_nor_a_folder(tmp_path):
     assert record["started"] <= record["ended"]
 
 
+def test_provenance_keeps_a_url_without_user_password_and_query(tmp_path):
+    from upath import UPath
+
+    images = UPath("https://jane:secret@host/slides?token=secret")
+    words = ["cher2", "run", str(images), "--reviews=postgresql://jane:secret@host?password=secret", "s3://bucket/a/b"]
+    words += ["https://jane:secret@host"]
+    write_provenance(tmp_path, images=images, protocol=Protocol(), command=words, started="2026-01-01")
+    text = (tmp_path / "provenance.json").read_text(encoding="utf-8")
+    assert "secret" not in text
+    assert "jane" not in text
+    record = read_provenance(tmp_path)
+    assert record["images"] == "https://host/slides"
+    assert record["command"] == ["cher2", "run", "slides", "host", "b", "host"]
+
+
 @pytest.mark.parametrize("content", [None, b"", b"{", b"[]", b"\xff"])
 def test_provenance_that_cannot_be_read_is_empty(tmp_path, content):
     if content is not None:

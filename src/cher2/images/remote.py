@@ -37,6 +37,9 @@ FRAME_FETCH_BYTES = 2**26
 STORES = (".zarr",)
 """Endings of folders that are one image each, in any case."""
 
+NEED_A_DISK = (".nd2", ".lif", ".czi")
+"""Endings of files that their makers' libraries open by a path only: they are brought here whatever their size."""
+
 # What tells that an object was written again, in the words of S3, Google, HTTP and memory.
 _MARKS = (
     "ETag", "etag", "md5Hash", "Content-MD5", "Digest", "LastModified", "Last-Modified", "updated", "mtime", "created",
@@ -71,6 +74,8 @@ def list_remote(folder: Path, deep: bool = True) -> dict[str, Stamp | None]:
     store, root = in_store(folder)
     root = root.rstrip("/")
     with reaching(folder):
+        # A store that somebody else opened may answer from what it remembers: changes would not be seen.
+        store.invalidate_cache()
         found = store.find(root, maxdepth=None if deep else 1, detail=True)
     if not found:
         raise ImageError("there is no such folder", where=shown(folder), remedy="Name the folder that holds the images")
@@ -113,6 +118,7 @@ def remote_stamp(path: Path) -> Stamp | None:
     """
     store, key = in_store(path)
     with reaching(path):
+        store.invalidate_cache()
         return _stamp(path.name, store.info(key))
 
 
@@ -226,8 +232,8 @@ def fetched(file: ImageFile, most_bytes: int = FETCH_BYTES) -> Iterator[ImageFil
     Yields
     ------
     ImageFile
-        The image with files in a temporary folder; as it is, where it is on a disk, has more bytes than that,
-        or is a folder of chunks. Errors in the block name the URLs.
+        The image with files in a temporary folder; as it is, where it is on a disk, has more bytes than that
+        (and is none of :data:`NEED_A_DISK`), or is a folder of chunks. Errors in the block name the URLs.
 
     Raises
     ------
@@ -257,5 +263,7 @@ def fetched(file: ImageFile, most_bytes: int = FETCH_BYTES) -> Iterator[ImageFil
 def _worth_fetching(file: ImageFile, most_bytes: int) -> bool:
     if not all(is_remote(path) and not path.name.lower().endswith(STORES) for path in file.paths):
         return False
+    if all(path.name.lower().endswith(NEED_A_DISK) for path in file.paths):
+        return True
     stamps = file.stamps or [remote_stamp(path) for path in file.paths]
     return sum(most_bytes + 1 if stamp is None else stamp[1] for stamp in stamps) <= most_bytes

@@ -20,7 +20,7 @@ import cher2
 from cher2.cells.segmenters.registry import segmenter_versions
 from cher2.errors import ImageError
 from cher2.images.files import ImageFile
-from cher2.images.places import is_remote, is_url, shown
+from cher2.images.places import is_remote, shown
 from cher2.images.remote import RemoteFile, remote_stamp
 from cher2.protocol import Protocol
 from cher2.study.tables import write_whole
@@ -145,6 +145,9 @@ def relative_path(path: Path, start: Path) -> str:
 
 
 def _without_folders(word: str) -> str:
-    if is_url(word):
-        word = shown(word)
+    # Of an address neither the user nor the password nor a query is told, whatever it is of.
+    _, mark, address = word.rpartition("://")
+    if mark:
+        host, _, path = address.partition("?")[0].partition("/")
+        word = f"/{path}" if path else host.rpartition("@")[2]
     return Path(word).name if ("/" in word or "\\" in word) else word

@@ -19,7 +19,8 @@ from cher2.errors import ChannelError, Cher2Error, ImageError
 from cher2.images.files import ImageFile, find_image_files
 from cher2.images.places import in_store, place
 from cher2.images.reader import open_frames, read_frame, read_frames, read_image
-from cher2.images.remote import BLOCK_BYTES, RemoteFile, fetched, list_remote, read_remote
+from cher2.images.remote import BLOCK_BYTES, RemoteFile, fetched, read_remote
+from cher2.images.remote_folder import list_remote
 from cher2.protocol import Protocol
 from cher2.study.provenance import file_digest, file_stamp
 
@@ -87,7 +88,17 @@ def test_keys_that_are_no_paths_are_refused(bucket, key):
 
 def test_a_folder_of_chunks_is_listed_as_one(bucket):
     put(bucket, {f"st/P1/a.ome.zarr/0/{k}": b"x" for k in range(5)} | {"st/P1/b.ZARR/.zattrs": b"", "st/c.tif": b"x"})
-    assert set(list_remote(bucket / "st")) == {"P1/a.ome.zarr", "P1/b.ZARR", "c.tif"}
+    # A plate by its documents, with wells that have their own; what is hidden stays so.
+    put(bucket, dict.fromkeys(["st/plate/zarr.json", "st/plate/B/03/zarr.json", "st/.old/a.zarr/zarr.json"], b"{}"))
+    listing = list_remote(bucket / "st")
+    assert set(listing.zarr_folders) == {"P1/a.ome.zarr", "P1/b.ZARR", "plate"}
+    assert set(listing.files) == {"c.tif"}
+    with pytest.raises(ImageError, match=r"it is a Zarr folder.*Name the folder that it lies in"):
+        list_remote(bucket / "st/plate")
+    # Its chunks are asked for one by one, whatever there are.
+    image = ImageFile("a", (bucket / "st/P1/a.ome.zarr",))
+    with fetched(image) as here:
+        assert here is image
 
 
 def test_what_is_not_there_is_said(bucket):

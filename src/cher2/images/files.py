@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 from cher2.errors import ImageError
 from cher2.images.places import in_store, is_remote, place, shown
-from cher2.images.remote import Stamp, list_remote
+from cher2.images.remote_folder import Stamp, list_remote
 from cher2.protocol import ROLES, Protocol
 
 IMAGE_SUFFIXES = (".tif", ".tiff", ".btf", ".png", ".jpg", ".jpeg")
@@ -77,8 +77,8 @@ def find_image_files(folder: Path, protocol: Protocol) -> list[ImageFile]:
         The folder is not there or cannot be listed, or no image is in it.
     """
     folder = place(folder)
-    listing = list_remote(folder) if is_remote(folder) else dict.fromkeys(_list_folder(folder))
-    paths = list(listing)
+    stamps = list_remote(folder).files if is_remote(folder) else {}
+    paths = list(stamps) if is_remote(folder) else _list_folder(folder)
     pattern = protocol.image.file_pattern
     if pattern:
         images = _channel_sets(folder, paths, protocol)
@@ -88,15 +88,16 @@ def find_image_files(folder: Path, protocol: Protocol) -> list[ImageFile]:
     if not images:
         raise _none_found(folder, paths, pattern)
     if is_remote(folder):
-        images = [_stamped(image, folder, listing) for image in images]
+        images = [_stamped(image, folder, stamps) for image in images]
     return sorted(images, key=lambda image: natural_key(image.name))
 
 
-def _stamped(image: ImageFile, folder: Path, listing: dict[str, Stamp | None]) -> ImageFile:
+def _stamped(image: ImageFile, folder: Path, known: dict[str, Stamp | None]) -> ImageFile:
     """Keep what the listing told of an image's files, so that nobody has to ask again."""
     start = len(in_store(folder)[1].rstrip("/")) + 1
-    stamps = [listing[in_store(path)[1][start:]] for path in image.paths]
-    return replace(image, stamps=tuple(stamp for stamp in stamps if stamp)) if all(stamps) else image
+    found = [known.get(in_store(path)[1][start:]) for path in image.paths]
+    stamps = tuple(stamp for stamp in found if stamp is not None)
+    return replace(image, stamps=stamps) if len(stamps) == len(found) else image
 
 
 def natural_key(text: str) -> tuple[tuple[tuple[int, int, str], ...], str]:
@@ -135,7 +136,7 @@ def _printable(name: str) -> str:
 
 
 def _names(folder: Path) -> list[str]:
-    listed = list_remote(folder, deep=False) if is_remote(folder) else _list_folder(folder, deep=False)
+    listed = list_remote(folder, deep=False).files if is_remote(folder) else _list_folder(folder, deep=False)
     return [path for path in listed if "/" not in path]
 
 

@@ -1,7 +1,7 @@
-"""Images in a store that is reached by URL: listed, opened by ranges, or brought here whole.
+"""Files in a store that is reached by URL: read by ranges, or brought here whole.
 
-Each request to a store costs tens of milliseconds whatever its size, so a folder is listed as a whole, a frame's file
-is brought here with one request, and of a stack only what a frame needs is asked for.
+Each request to a store costs tens of milliseconds whatever its size: a frame's file is brought here with one, and of a
+stack only what a frame needs is asked for.
 """
 
 from __future__ import annotations
@@ -14,8 +14,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from cher2.errors import Cher2Error, ImageError
+from cher2.errors import Cher2Error
 from cher2.images.places import in_store, is_remote, reaching, shown
+from cher2.images.remote_folder import is_in_zarr, remote_stamp
 
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
@@ -34,98 +35,8 @@ FETCH_BYTES = 2**28
 FRAME_FETCH_BYTES = 2**26
 """Most bytes of a file that is brought here whole for one of its frames."""
 
-STORES = (".zarr",)
-"""Endings of folders that are one image each, in any case."""
-
 NEED_A_DISK = (".nd2", ".lif", ".czi")
 """Endings of files that their makers' libraries open by a path only: they are brought here whatever their size."""
-
-# What tells that an object was written again, in the words of S3, Google, HTTP and memory.
-_MARKS = (
-    "ETag", "etag", "md5Hash", "Content-MD5", "Digest", "LastModified", "Last-Modified", "updated", "mtime", "created",
-)  # fmt: skip
-
-Stamp = tuple[str, int, str]
-"""Name, bytes, and what the store changes when the object is written again."""
-
-
-def list_remote(folder: Path, deep: bool = True) -> dict[str, Stamp | None]:
-    """List a folder in a store and all folders below it.
-
-    Hidden files and folders are left out. A folder with an ending of :data:`STORES` is listed as one path.
-
-    Parameters
-    ----------
-    folder : Path
-        A place in a store.
-    deep : bool
-        List the folders below, too.
-
-    Returns
-    -------
-    dict of str to tuple or None
-        Paths relative to the folder, with forward slashes, and each one's stamp, where the listing tells.
-
-    Raises
-    ------
-    ImageError
-        Nothing is there, it is a file, the store cannot be reached, or a path has a folder without a name.
-    """
-    store, root = in_store(folder)
-    root = root.rstrip("/")
-    with reaching(folder):
-        # A store that somebody else opened may answer from what it remembers: changes would not be seen.
-        store.invalidate_cache()
-        found = store.find(root, maxdepth=None if deep else 1, detail=True)
-    if not found:
-        raise ImageError("there is no such folder", where=shown(folder), remedy="Name the folder that holds the images")
-    if root in found:
-        raise ImageError("it is a file, not a folder", where=shown(folder), remedy="Name the folder that holds it")
-    listing: dict[str, Stamp | None] = {}
-    for key, facts in found.items():
-        path = key[len(root) + 1 :]
-        name = _entry(path, folder)
-        if name:
-            listing[name] = _stamp(name, facts) if name == path else None
-    return listing
-
-
-def _entry(path: str, folder: Path) -> str:
-    """Return the path of a file, or of the store that it is a part of; empty where it is none or hidden."""
-    if path.endswith("/"):
-        # The mark that consoles leave for an empty folder.
-        return ""
-    parts = path.split("/")
-    if "" in parts or ".." in parts:
-        raise ImageError(
-            f"a folder in {path!r} has no name", where=shown(folder), remedy="Rename it, or move it out of the images"
-        )
-    for number, part in enumerate(parts):
-        if part.startswith((".", "__MACOSX")):
-            return ""
-        if part.lower().endswith(STORES):
-            return "/".join(parts[: number + 1])
-    return path
-
-
-def remote_stamp(path: Path) -> Stamp | None:
-    """Return the stamp of one file in a store; None where the store tells nothing that would change.
-
-    Raises
-    ------
-    ImageError
-        It is not there, or the store cannot be reached.
-    """
-    store, key = in_store(path)
-    with reaching(path):
-        store.invalidate_cache()
-        return _stamp(path.name, store.info(key))
-
-
-def _stamp(name: str, facts: dict[str, Any]) -> Stamp | None:
-    mark = next((str(facts[key]) for key in _MARKS if facts.get(key)), "")
-    size = facts.get("size")
-    return (name.rpartition("/")[2], size, mark) if mark and isinstance(size, int) else None
 
 
 class RemoteFile(io.RawIOBase):
@@ -261,7 +172,7 @@ def fetched(file: ImageFile, most_bytes: int = FETCH_BYTES) -> Iterator[ImageFil
 
 
 def _worth_fetching(file: ImageFile, most_bytes: int) -> bool:
-    if not all(is_remote(path) and not path.name.lower().endswith(STORES) for path in file.paths):
+    if not all(is_remote(path) for path in file.paths) or any(is_in_zarr(path) for path in file.paths):
         return False
     if all(path.name.lower().endswith(NEED_A_DISK) for path in file.paths):
         return True

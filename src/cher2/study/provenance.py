@@ -21,7 +21,8 @@ from cher2.cells.segmenters.registry import segmenter_versions
 from cher2.errors import ImageError
 from cher2.images.files import ImageFile
 from cher2.images.places import is_remote, shown
-from cher2.images.remote import RemoteFile, remote_stamp
+from cher2.images.remote import RemoteFile
+from cher2.images.remote_folder import remote_stamp
 from cher2.protocol import Protocol
 from cher2.study.tables import write_whole
 

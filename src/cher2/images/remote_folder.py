@@ -32,12 +32,12 @@ class Listing(NamedTuple):
     ----------
     files : dict of str to tuple or None
         The files, each with its stamp where the listing tells.
-    zarr_folders : tuple of str
+    zarr_folders : list of str
         The Zarr folders, which are one image each and not looked into.
     """
 
     files: dict[str, Stamp | None]
-    zarr_folders: tuple[str, ...]
+    zarr_folders: list[str]
 
 
 def list_remote(folder: Path, deep: bool = True) -> Listing:
@@ -84,7 +84,7 @@ def list_remote(folder: Path, deep: bool = True) -> Listing:
             files[path] = _stamp(path, facts)
         else:
             zarr_folders[zarr] = None
-    return Listing(files, tuple(zarr_folders))
+    return Listing(files, list(zarr_folders))
 
 
 def _zarr_folder(path: str, documented: set[str]) -> str | None:

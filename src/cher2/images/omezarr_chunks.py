@@ -23,10 +23,11 @@ from zarr.core.buffer import Buffer, BufferPrototype, default_buffer_prototype
 from zarr.storage import WrapperStore
 
 from cher2.errors import ImageError
-from cher2.images.image_folders import check_inside, is_remote
+from cher2.images.image_folders import check_inside
 from cher2.images.omezarr_array import StoredArray
 from cher2.images.omezarr_codecs import decode_chunk, index_bytes, is_absent, most_bytes, shard_index
 from cher2.images.omezarr_store import faults, open_store, where_is
+from cher2.images.places import is_remote
 
 _COPY = "It is damaged: copy the folder again from its source"
 

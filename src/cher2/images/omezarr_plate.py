@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from cher2.errors import ImageError
-from cher2.images.image_folders import check_inside, is_remote
+from cher2.images.image_folders import check_inside
 from cher2.images.omezarr_metadata import ome_attributes, plate_wells
 from cher2.images.omezarr_store import DOCUMENTS, read_document, where_is
+from cher2.images.places import is_remote
 
 
 def is_zarr_folder(name: str, entries: Iterable[str]) -> bool:

@@ -15,7 +15,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cher2.errors import ImageError
-from cher2.images.image_folders import check_inside, is_remote
+from cher2.images.image_folders import check_inside
+from cher2.images.places import is_remote
 
 if TYPE_CHECKING:
     from zarr.abc.store import Store

@@ -8,11 +8,14 @@ from __future__ import annotations
 
 import os
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import reduce
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pandas as pd
 
 from cher2.cells.objects import COLUMNS
@@ -67,7 +70,7 @@ def scan_objects(
         for paths in _batches(study.folder_of(image) / OBJECTS for image in images):
             if len(paths) == 1:
                 yield from (frame for future in _emptied(ahead) if (frame := _frame(future.result())) is not None)
-                yield from (frame for part in reading.parts(paths[0]) if (frame := _frame(part)) is not None)
+                yield from (frame for part in reading.alone(paths[0]) if (frame := _frame(part)) is not None)
                 continue
             ahead.append(threads.submit(reading.together, paths))
             if len(ahead) > _THREADS + 1 and (frame := _frame(ahead.popleft().result())) is not None:
@@ -102,41 +105,67 @@ def _frame(table: pyarrow.Table | None) -> pd.DataFrame | None:
     return frame
 
 
+@dataclass(frozen=True, eq=False)
+class _Part:
+    """Rows of a file, and the texts that all of them share, by column: those columns are not in the table."""
+
+    table: pyarrow.Table
+    shared: dict[str, str]
+
+
 class _Reading:
     """How tables are read."""
 
     def __init__(self, kinds: Sequence[str] | None, columns: Sequence[str] | None, categories: bool) -> None:
-        self._kinds, self._columns = kinds, None if columns is None else list(columns)
-        self._text = _TEXT if categories else None
+        self._kinds, self._columns, self._categories = kinds, None if columns is None else list(columns), categories
+        self._places: dict[str, int] = {}
 
     def together(self, paths: list[Path]) -> pyarrow.Table | None:
         """Return the rows of some small files."""
         import pyarrow
 
-        tables = [part for path in paths for part in self.parts(path) if part.num_rows]
+        parts = [part for path in paths for part in self._parts(path) if part.table.num_rows]
+        if not parts:
+            return None
+        shared = set.intersection(*(set(part.shared) for part in parts))
+        tables = [_with_texts(part.table, part.shared, set(part.shared) - shared) for part in parts]
         try:
-            return pyarrow.concat_tables(tables, promote_options="permissive") if tables else None
+            # One array a column: choosing rows from many small ones takes longer than copying them.
+            joined = pyarrow.concat_tables(tables, promote_options="permissive").combine_chunks()
         except pyarrow.ArrowException as error:
             raise StudyError(
                 f"the tables of objects cannot be read together ({type(error).__name__})",
                 where=f"{paths[0].parent} to {paths[-1].parent.name}",
                 remedy="Run 'cher2 run' again: they come from different versions of cher2",
             ) from error
+        lengths = [len(table) for table in tables]
+        for name in sorted(shared):
+            codes, texts = pd.factorize(np.array([part.shared[name] for part in parts], dtype=object))
+            rows = np.repeat(codes.astype(np.int32), lengths)
+            joined = joined.append_column(name, pyarrow.DictionaryArray.from_arrays(rows, texts))
+        return self._of_kinds(joined)
 
-    def parts(self, path: Path) -> Iterator[pyarrow.Table]:
+    def alone(self, path: Path) -> Iterator[pyarrow.Table]:
         """Yield the rows of a file, of a large one in parts."""
+        for part in self._parts(path):
+            yield self._of_kinds(_with_texts(part.table, part.shared, part.shared))
+
+    def _parts(self, path: Path) -> Iterator[_Part]:
         import pyarrow
         from pyarrow.parquet import ParquetFile
 
         try:
-            with ParquetFile(path, read_dictionary=self._text) as file:
-                if self._holds_none(file.metadata):
+            with ParquetFile(path) as file:
+                rows = file.metadata.num_rows
+                if not rows or self._holds_none(file.metadata):
                     return
-                if file.metadata.num_rows <= _ROWS_AT_ONCE:
-                    yield self._checked(file.read(self._columns, use_threads=False), path)
+                if rows > _ROWS_AT_ONCE:
+                    for batch in file.iter_batches(_ROWS_AT_ONCE, columns=self._columns, use_threads=False):
+                        yield _Part(self._checked(pyarrow.Table.from_batches([batch]), {}, path), {})
                     return
-                for batch in file.iter_batches(_ROWS_AT_ONCE, columns=self._columns, use_threads=False):
-                    yield self._checked(pyarrow.Table.from_batches([batch]), path)
+                shared = self._shared(file.metadata)
+                decoded = None if self._columns is None else [name for name in self._columns if name not in shared]
+                yield _Part(self._checked(file.read(decoded, use_threads=False), shared, path), shared)
         except (OSError, pyarrow.ArrowException) as error:
             raise StudyError(
                 f"the table of objects cannot be read ({type(error).__name__})",
@@ -144,33 +173,72 @@ class _Reading:
                 remedy=f"Delete {path.parent.name} and run 'cher2 run' again",
             ) from error
 
+    def _shared(self, metadata: Any) -> dict[str, str]:
+        """Return the texts that all rows have by the statistics: decoding a column takes ten times as long."""
+        if not self._categories or self._columns is None or metadata.num_row_groups != 1:
+            return {}
+        known = {
+            name: self._statistics(metadata, 0, name) for name in self._columns if name in _TEXT and name != "kind"
+        }
+        return {
+            name: said.min
+            for name, said in known.items()
+            if said is not None and said.has_min_max and said.null_count == 0 and said.min == said.max
+        }
+
     def _holds_none(self, metadata: Any) -> bool:
         """Say whether a file's statistics rule out that it holds an object of the kinds."""
-        if self._kinds is None or not metadata.num_rows:
-            return not metadata.num_rows
-        names = metadata.schema.names
-        for group in range(metadata.num_row_groups if "kind" in names else 0):
-            known = metadata.row_group(group).column(names.index("kind")).statistics
-            if known is None or not known.has_min_max or any(known.min <= kind <= known.max for kind in self._kinds):
+        if self._kinds is None:
+            return False
+        for group in range(metadata.num_row_groups):
+            said = self._statistics(metadata, group, "kind")
+            if said is None or not said.has_min_max or any(said.min <= kind <= said.max for kind in self._kinds):
                 return False
-        return "kind" in names
+        return True
 
-    def _checked(self, table: pyarrow.Table, path: Path) -> pyarrow.Table:
-        """Return the rows of the kinds, of a table that has every column."""
-        import pyarrow
-        import pyarrow.compute
+    def _statistics(self, metadata: Any, group: int, name: str) -> Any:
+        """Return the statistics of a column; None where there are none."""
+        place = self._places.get(name, 0)
+        if place >= metadata.num_columns or metadata.row_group(group).column(place).path_in_schema != name:
+            # Almost all files have their columns in one order.
+            names = metadata.schema.names
+            if name not in names:
+                return None
+            place = self._places[name] = names.index(name)
+        return metadata.row_group(group).column(place).statistics
 
-        missing = [name for name in self._columns or ["kind"] if name not in table.column_names]
+    def _checked(self, table: pyarrow.Table, shared: Collection[str], path: Path) -> pyarrow.Table:
+        """Return a table that has every column."""
+        there = {*table.column_names, *shared}
+        missing = [name for name in self._columns or ["kind"] if name not in there]
         if missing:
             raise StudyError(
                 f"the table of objects has no column {missing[0]}",
                 where=str(path),
                 remedy=f"Delete {path.parent.name} and run 'cher2 run' again",
             )
-        if self._kinds is None:
+        return table
+
+    def _of_kinds(self, table: pyarrow.Table) -> pyarrow.Table:
+        """Return the rows of the kinds, their columns in order, texts as they are wanted."""
+        import pyarrow.compute
+
+        if self._kinds is not None:
+            wanted = [pyarrow.compute.equal(table["kind"], kind) for kind in self._kinds]
+            table = table.filter(reduce(pyarrow.compute.or_, wanted))
+        table = table if self._columns is None else table.select(self._columns)
+        if not self._categories:
             return table
-        wanted = [pyarrow.compute.equal(table["kind"], kind) for kind in self._kinds]
-        mask = wanted[0]
-        for more in wanted[1:]:
-            mask = pyarrow.compute.or_(mask, more)
-        return table.filter(mask)
+        for place, name in enumerate(table.column_names):
+            if pyarrow.types.is_string(table.schema.field(place).type):
+                table = table.set_column(place, name, table[name].dictionary_encode())
+        return table
+
+
+def _with_texts(table: pyarrow.Table, shared: dict[str, str], names: Collection[str]) -> pyarrow.Table:
+    """Return a table with columns of one text each."""
+    import pyarrow
+
+    for name in names:
+        table = table.append_column(name, pyarrow.repeat(pyarrow.scalar(shared[name], pyarrow.string()), len(table)))
+    return table

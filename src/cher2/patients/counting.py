@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from cher2.cells.objects import GRADE_NAMES, GRADES, KINDS
 from cher2.errors import GradingError
+from cher2.patients.chances import are_probabilities
 from cher2.patients.identifiers import text_codes, text_values
 
 UNGRADED = len(GRADES)
@@ -128,7 +129,8 @@ def grade_probabilities(cells: pd.DataFrame, counted: CountedCells) -> tuple[NDA
         )
     except (TypeError, ValueError) as error:
         raise GradingError(f"a probability is no number ({error})", where="cells, columns p0 to p3") from None
-    known = ~np.isnan(machine).any(axis=1) & ~_read(cells, rows, grades)
+    unknown = np.logical_or.reduce([np.isnan(column) for column in machine.T])
+    known = ~unknown & ~_read(cells, rows, grades)
     _check_probabilities(machine[known], grades[known], rows[known])
     probabilities[known] = machine[known]
     return probabilities, rows
@@ -147,8 +149,7 @@ def _read(cells: pd.DataFrame, rows: NDArray[np.intp], grades: NDArray[np.int64]
 
 
 def _check_probabilities(p: NDArray[np.float64], grades: NDArray[np.int64], rows: NDArray[np.intp]) -> None:
-    # Tables are written with six significant digits.
-    sensible = (p >= 0).all(axis=1) & (np.abs(p.sum(axis=1) - 1) < 1e-5)
+    sensible = are_probabilities(p)
     possible = p[np.arange(len(p)), grades] > 0
     if not (sensible & possible).all():
         at = int(np.argmin(sensible & possible))

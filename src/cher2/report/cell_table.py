@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 import pandas as pd
 
@@ -36,8 +36,14 @@ class CellTable:
         self._held: list[pd.DataFrame] | None = None
         self._rows: int | None = None
 
-    def batches(self) -> Iterator[pd.DataFrame]:
+    def batches(self, columns: Sequence[str] | None = None) -> Iterator[pd.DataFrame]:
         """Yield the rows in batches, in the order of ``cells.csv``.
+
+        Parameters
+        ----------
+        columns : sequence of str, optional
+            Only these of the tables of objects, as :func:`cher2.review.results.scan_reviewed` gives them; rows that are
+            held come whole.
 
         Raises
         ------
@@ -48,10 +54,10 @@ class CellTable:
             yield from self._held
             return
         rows, held = 0, []
-        for objects in scan_reviewed(self._study, self._images, self._readings):
-            cells = objects[[*ORDER]]
+        for objects in scan_reviewed(self._study, self._images, self._readings, columns):
+            cells = objects if columns is not None else objects[[*ORDER]]
             rows += len(cells)
-            if rows <= HELD:
+            if columns is None and rows <= HELD:
                 held.append(cells)
             else:
                 held.clear()
@@ -63,8 +69,16 @@ class CellTable:
                 remedy="Derive them again, with 'cher2 report'",
             )
         self._rows = rows
-        if rows <= HELD:
+        if columns is None and rows <= HELD:
             self._held = held
+
+    def of_images(self, images: Iterable[str]) -> pd.DataFrame:
+        """Return the rows of some images at once, in the order of ``cells.csv``."""
+        wanted = set(images)
+        some = CellTable(self._study, [image for image in self._images if image in wanted], self._readings)
+        if self._held is not None:
+            some._held = [batch[batch["image"].isin(wanted)] for batch in self._held]
+        return some.read()
 
     def read(self) -> pd.DataFrame:
         """Return all rows at once: of a large study, more than memory may hold."""

@@ -12,13 +12,16 @@ from cher2.errors import Cher2Error
 from cher2.protocol import Protocol
 from cher2.report.cell_pictures import CellPlace, StudyFrames
 from cher2.report.derive import Derived, derive
+from cher2.report.examples import examples_of
 from cher2.report.page import PageContent, render_page
-from cher2.report.thumbnails import HOW_CHOSEN, Example, choose_examples
+from cher2.report.thumbnails import HOW_CHOSEN, Example
 from cher2.study.folder import Study
 from cher2.study.provenance import read_provenance, software
 from cher2.study.tables import write_whole
 
 EXAMPLES_PER_GRADE = 8
+
+_TOLD = ("pixel_size_from", "duplicates", "her2_not_evened", "most_counts")
 
 
 def write_report(study: Study, derived: Derived | None = None, reviews: str = "") -> Path:
@@ -40,7 +43,7 @@ def write_report(study: Study, derived: Derived | None = None, reviews: str = ""
         The page.
     """
     derived = derived or derive(study, reviews=reviews)
-    examples, notes = _examples(study, derived.cells)
+    examples, notes = _examples(study, examples_of(derived.cell_table, EXAMPLES_PER_GRADE))
     protocol = study.protocol
     content = PageContent(
         title=study.path.absolute().name,
@@ -79,7 +82,8 @@ def assumptions(study: Study) -> list[str]:
             "The cut-offs are cher2's defaults, not calibrated for this microscope and staining: set grade.cutoffs in "
             "the protocol from cells that readers graded"
         )
-    scores = [study.score_of(image) for image in study.samples["image"]]
+    # The whole of many files would fill the memory.
+    scores = [score and {key: score.get(key) for key in _TOLD} for score in map(study.score_of, study.samples["image"])]
     guessed = sum(1 for score in scores if score and score.get("pixel_size_from") == "protocol")
     if guessed:
         said.append(
@@ -113,9 +117,8 @@ def assumptions(study: Study) -> list[str]:
     return said
 
 
-def _examples(study: Study, cells: pd.DataFrame) -> tuple[dict[int, list[Example]], list[str]]:
+def _examples(study: Study, chosen: pd.DataFrame) -> tuple[dict[int, list[Example]], list[str]]:
     """Cut example cells out of their frames; say so where the images are no longer there."""
-    chosen = choose_examples(cells, EXAMPLES_PER_GRADE)
     frames = StudyFrames(study)
     examples: dict[int, list[Example]] = defaultdict(list)
     lost = 0

@@ -9,7 +9,8 @@ import pytest
 
 from cher2.errors import Cher2Error, ClinicalTableError, StudyError
 from cher2.protocol import Protocol
-from cher2.report.derive import REVIEWED, derive, read_clinical
+from cher2.report.derive import derive, read_clinical
+from cher2.review.results import FINAL
 from cher2.study.folder import Study
 from cher2.study.tables import write_whole
 
@@ -128,7 +129,7 @@ def test_reading_a_clinical_table_names_file_and_row(tmp_path):
 def test_the_contracts_columns_come_first(study):
     cells = derive(study).cells
     contract = list(cells).index("kind_final")
-    assert list(cells)[contract : contract + 4] == list(REVIEWED)
+    assert list(cells)[contract : contract + 4] == list(FINAL)
     assert list(cells)[:contract][-1] == "p3"
     assert cells["kind_final"].equals(cells["kind"].rename("kind_final"))
     assert not (study.path / "reviews.sqlite").exists()

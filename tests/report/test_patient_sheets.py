@@ -9,6 +9,7 @@ from cher2.report.patient_sheets import (
     MOST_OF_PATIENT,
     SHEET_TILE_PX,
     choose_cells,
+    choose_frames,
     patient_sheets,
 )
 from cher2.report.thumbnails import cell_thumbnail
@@ -58,23 +59,35 @@ def test_of_many_cells_the_dimmest_and_the_brightest_are_kept():
     assert (chosen["her2_intensity"].min(), chosen["her2_intensity"].max()) == (0, 999)
 
 
-def test_a_large_study_is_cut_down_to_so_many_cells_and_frames():
-    cells = pd.concat([_cells(f"P{p}", f"{p}/{f}", [1, 2, 3][: f + 1]) for p in range(5) for f in range(3)])
-    chosen = choose_cells(cells, most=10, frames=5)
-    assert len(chosen) == 10
-    # The frame with the most CTCs of each patient.
-    assert set(chosen["image"]) == {f"{p}/2" for p in range(5)}
+def test_a_large_study_shows_so_many_cells():
+    cells = pd.concat([_cells(f"P{p}", f"{p}/a", [1, 2, 3]) for p in range(5)])
+    assert choose_cells(cells, most=10)["her2_intensity"].tolist() == [1, 3] * 5
+
+
+def test_the_frames_with_the_most_ctcs_of_each_patient_are_read():
+    counts = pd.DataFrame(
+        [(f"P{p}", f"{p}/{f}", f + 1) for p in range(5) for f in range(3)], columns=["patient_id", "image", "ctcs"]
+    )
+    assert choose_frames(counts, 5) == [f"{p}/2" for p in range(5)]
+    assert choose_frames(counts, 3) == [f"{p}/2" for p in range(5)]
+    assert choose_frames(counts, 10) == [f"{p}/{f}" for p in range(5) for f in (1, 2)]
+    assert choose_frames(counts[:0], 10) == []
+
+
+def _sheets(make_planes, cells):
+    of = cells["patient_id"].value_counts().to_dict()
+    return patient_sheets(Frames(make_planes), choose_cells(cells), of, WHITE)
 
 
 def test_no_ctc_gives_no_sheet(make_planes):
     none = _cells("P1", "a", [1], kind_final="leukocyte")
-    assert patient_sheets(Frames(make_planes), none, WHITE) == ([], 0)
-    assert patient_sheets(Frames(make_planes), none[:0], WHITE) == ([], 0)
+    assert _sheets(make_planes, none) == ([], 0)
+    assert _sheets(make_planes, none[:0]) == ([], 0)
 
 
 def test_a_sheet_shows_each_cell_in_colour_above_its_her2(make_planes):
     cells = pd.concat([_cells("P1", "10", [10], grade=0), _cells("P1", "450", [450], grade=3)])
-    (sheet,), lost = patient_sheets(Frames(make_planes), cells, WHITE)
+    (sheet,), lost = _sheets(make_planes, cells)
     assert lost == 0
     assert [(cell.grade, cell.her2, cell.image) for cell in sheet.cells] == [("0", 10, "10"), ("3+", 450, "450")]
     pixels = webp_decode(sheet.webp)[..., :3].astype(int)
@@ -90,12 +103,12 @@ def test_a_sheet_shows_each_cell_in_colour_above_its_her2(make_planes):
 
 def test_more_cells_than_a_row_holds_go_on_below(make_planes):
     cells = _cells("P1", "200", np.full(COLUMNS + 1, 200.0))
-    (sheet,), _ = patient_sheets(Frames(make_planes), cells, WHITE)
+    (sheet,), _ = _sheets(make_planes, cells)
     assert webp_decode(sheet.webp).shape[:2] == (4 * SHEET_TILE_PX, COLUMNS * SHEET_TILE_PX)
 
 
 def test_cells_whose_image_is_gone_are_counted(make_planes):
     cells = pd.concat([_cells("P1", "gone", [1, 2]), _cells("P1", "200", [3]), _cells("P2", "gone", [4])])
-    sheets, lost = patient_sheets(Frames(make_planes), cells, WHITE)
+    sheets, lost = _sheets(make_planes, cells)
     assert lost == 3
     assert [(sheet.patient_id, len(sheet.cells), sheet.of) for sheet in sheets] == [("P1", 1, 3)]

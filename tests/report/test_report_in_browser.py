@@ -17,7 +17,7 @@ from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.common.by import By
 
 from cher2.report.page import render_page
-from cher2.report.patient_sheets import PatientSheet, SheetCell, patient_sheets
+from cher2.report.patient_sheets import PatientSheet, SheetCell, choose_cells, patient_sheets
 from cher2.report.sections import Sections
 from cher2.report.thumbnails import cell_thumbnail
 
@@ -153,7 +153,7 @@ def test_a_hostile_name_does_no_harm_and_still_opens(browser, tmp_path, make_con
         {"patient_id": [name], "image": [name], "object_id": [1], "y_px": [60.0], "x_px": [70.0], "grade": [2]}
     ).assign(her2_intensity=300.0, kind_final="ctc", duplicate_of="")
     white = {"dapi": 300.0, "ck": 500.0, "cd45": 100.0, "her2": 500.0}
-    sheets, _ = patient_sheets(Frames(), cells, white)
+    sheets, _ = patient_sheets(Frames(), choose_cells(cells), {name: 1}, white)
     path = tmp_path / "report.html"
     path.write_text(render_page(make_content(patients=table, sections=Sections(sheets=tuple(sheets)))), "utf-8")
     browser.get(path.as_uri())

@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from cher2.protocol import Protocol
-from cher2.report.derive import derive
+from cher2.report.derive import derive, summarise_study
 from cher2.report.write import write_report
 from cher2.review.ledger import Ledger
 from cher2.review.open_log import open_log, stored_decisions
@@ -265,3 +265,17 @@ def test_results_follow_decisions_that_a_server_keeps(study, judge, command, pos
     assert command("export", study.path, "--as", "decisions", "-o", out, "--reviews", postgres.url()).code == 0
     assert f"{len(rows)} were there already" in command("import", study.path, out, "--reviews", postgres.url()).out
     assert not list(study.path.glob("reviews.sqlite*"))
+
+
+def test_patients_by_columns_alone_follow_the_readers_too(study, judge):
+    image = study.samples["image"].iloc[2]
+    other = int(study.objects_of(image).query("kind == 'leukocyte'")["object_id"].iloc[1])
+    ledger = Ledger(study)
+    ledger.add_objects(image)
+    judge(study, [ledger.row_of(image, other)], [3], images=[image])
+    judge(study, of_patient(study, "P02", 3), [1] * len(of_patient(study, "P02", 3)))
+    derived = derive(study)
+    patients, review = summarise_study(study)
+    pd.testing.assert_frame_equal(patients, derived.patients, check_exact=True)
+    assert review == derived.review
+    assert review.reviewed > 1

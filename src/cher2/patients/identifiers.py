@@ -28,10 +28,29 @@ def text_values(column: pd.Series[Any]) -> NDArray[np.object_]:
     -------
     ndarray of str, shape (N,)
     """
-    codes, distinct = pd.factorize(column)
-    # An empty value has the code -1, which is the last of the names.
-    names = np.array([*map(_text, distinct), ""], dtype=object)
+    codes, names = text_codes(column)
     return names[codes]
+
+
+def text_codes(column: pd.Series[Any]) -> tuple[NDArray[np.intp], NDArray[np.object_]]:
+    """Return a column as numbers of its few texts; see :func:`text_values`.
+
+    Parameters
+    ----------
+    column : Series, length N
+        One of categories costs least.
+
+    Returns
+    -------
+    codes : ndarray of int, shape (N,)
+        The number of each value's text.
+    names : ndarray of str
+        The texts; two may be the same, and the last is empty.
+    """
+    codes, distinct = pd.factorize(column)
+    names = np.array([*map(_text, distinct), ""], dtype=object)
+    # An empty value has the code -1.
+    return np.where(codes < 0, len(names) - 1, codes), names
 
 
 def _text(value: object) -> str:

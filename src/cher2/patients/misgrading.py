@@ -17,11 +17,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import special
 
-from cher2.errors import Cher2Error
+from cher2.patients.chances import MOST_EXACT, GradeChances, Values
 from cher2.patients.uncertainty import check_threshold
-
-MOST_EXACT = 200
-"""Uncertain cells of a patient up to which the joint distribution is exact; its cost grows with their third power."""
 
 METHOD = (
     "Jeffreys posterior averaged over the joint distribution of HER2+ and strong cells, convolved cell by cell; beyond "
@@ -29,16 +26,11 @@ METHOD = (
 )
 """The method as a paper would name it."""
 
-_CERTAIN = 1e-13
-"""A cell whose other grades together are less probable than this is certain."""
-
 _ENTRIES = 80_000  # of the distributions that are convolved together: what fits into a core's cache
 
 _MOST_PAIRS = 500_000  # numbers of weak and strong cells whose posteriors are computed once for all patients
 
 _NODES, _WEIGHTS = np.polynomial.hermite_e.hermegauss(24)
-
-Values = NDArray[np.float64]
 
 
 def probability_above_misgraded(
@@ -82,17 +74,34 @@ def probability_above_misgraded(
     >>> print(f"{probability_above_misgraded(cells, [0] * 5, 1, 0.75)[0]:.2f}")
     0.68
     """
-    p, owner = _checked(probabilities, patient, n_patients)
+    chances = GradeChances(n_patients)
+    chances.add(probabilities, patient)
+    return probability_above_chances(chances, threshold)
+
+
+def probability_above_chances(chances: GradeChances, threshold: float) -> Values:
+    """Return what :func:`probability_above_misgraded` does, of cells that were added up batch by batch.
+
+    Parameters
+    ----------
+    chances : GradeChances
+        Of all cells of n patients.
+    threshold : float
+        From 0 to 1.
+
+    Returns
+    -------
+    ndarray of float, shape (n,)
+
+    Raises
+    ------
+    Cher2Error
+        A threshold outside 0 to 1.
+    """
     check_threshold(threshold)
-    # What one cell adds: nothing, a weak HER2+ cell, or a strong one.
-    kinds = np.column_stack([p[:, 0], p[:, 1], p[:, 2] + p[:, 3]])
-    sure = kinds.max(axis=1) >= 1 - _CERTAIN
-    kind = kinds.argmax(axis=1)
-    weak, strong = (np.bincount(owner[sure & (kind == k)], minlength=n_patients) for k in (1, 2))
-    uncertain = np.bincount(owner[~sure], minlength=n_patients)
-    order = np.argsort(owner[~sure], kind="stable")
-    cells = np.split(kinds[~sure][order], np.cumsum(uncertain)[:-1]) if n_patients else []
-    above = np.full(n_patients, np.nan)
+    weak, strong, uncertain = chances.weak, chances.strong, chances.uncertain
+    cells = chances.cells()
+    above = np.full(len(weak), np.nan)
     exact = np.flatnonzero((uncertain <= MOST_EXACT) & (uncertain + weak + strong > 0))
     posterior = _Posterior.up_to((weak + uncertain)[exact], (strong + uncertain)[exact], threshold)
     for batch in _batches(exact, uncertain):
@@ -100,26 +109,8 @@ def probability_above_misgraded(
             side = uncertain[i] + 1
             above[i] = (joint[:side, :side] * posterior.of(int(weak[i]), int(strong[i]), side)).sum()
     for i in np.flatnonzero(uncertain > MOST_EXACT):
-        above[i] = _normal(cells[i], int(weak[i]), int(strong[i]), threshold)
+        above[i] = _normal(chances.moments[:, i], int(weak[i]), int(strong[i]), threshold)
     return above
-
-
-def _checked(probabilities: ArrayLike, patient: ArrayLike, n_patients: int) -> tuple[Values, NDArray[np.intp]]:
-    p, owner = np.asarray(probabilities, np.float64).reshape(-1, 4), np.asarray(patient, np.intp)
-    sensible = (p >= 0).all(axis=1) & (np.abs(p.sum(axis=1) - 1) < 1e-5)
-    if len(p) != len(owner) or (len(owner) and not 0 <= owner.min() <= owner.max() < n_patients):
-        raise Cher2Error(
-            f"{len(p)} cells have {len(owner)} patients, numbered other than 0 to {n_patients - 1}",
-            remedy="Give each cell the number of its patient",
-        )
-    if not sensible.all():
-        at = int(np.argmin(sensible))
-        raise Cher2Error(
-            f"{', '.join(f'{value:g}' for value in p[at])} are no probabilities of grades",
-            where=f"cell {at + 1}",
-            remedy="They must not be negative and must sum to 1",
-        )
-    return p / p.sum(axis=1, keepdims=True), owner
 
 
 def _batches(patients: NDArray[np.intp], uncertain: NDArray[np.intp]) -> Iterator[NDArray[np.intp]]:
@@ -185,15 +176,15 @@ def _upper_tail(weak: ArrayLike, strong: ArrayLike, threshold: float) -> Values:
     return np.asarray(special.betaincc(np.add(strong, 0.5), np.add(weak, 0.5), threshold))
 
 
-def _normal(cells: Values, weak: int, strong: int, threshold: float) -> float:
+def _normal(moments: Values, weak: int, strong: int, threshold: float) -> float:
     """Average the posterior over a bivariate normal distribution of the weak and the strong cells."""
-    p_weak, p_strong = cells[:, 1], cells[:, 2]
-    sd_strong = np.sqrt((p_strong * (1 - p_strong)).sum())
-    covariance, variance = -(p_weak * p_strong).sum(), (p_weak * (1 - p_weak)).sum()
+    mean_weak, mean_strong, variance, variance_strong, product = moments
+    sd_strong = np.sqrt(variance_strong)
+    covariance = -product
     slope = covariance / sd_strong if sd_strong > 0 else 0.0
     rest = np.sqrt(max(variance - slope**2, 0.0))
-    of = strong + p_strong.sum() + sd_strong * _NODES[:, None]
-    other = weak + p_weak.sum() + slope * _NODES[:, None] + rest * _NODES
+    of = strong + mean_strong + sd_strong * _NODES[:, None]
+    other = weak + mean_weak + slope * _NODES[:, None] + rest * _NODES
     posterior = _upper_tail(np.maximum(other, 0), np.maximum(of, 0), threshold)
     weights = _WEIGHTS / _WEIGHTS.sum()
     return float(weights @ posterior @ weights)

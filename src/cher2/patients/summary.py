@@ -6,23 +6,30 @@ above the protocol's threshold (ASCO 2021 abstract 3036). What the abstract leav
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections import Counter, defaultdict
+from collections.abc import Mapping
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 from cher2.cells.objects import GRADES
-from cher2.errors import Cher2Error, GradingError, SampleSheetError
-from cher2.patients.counting import count_grades, count_images, grade_probabilities, why_ungraded
-from cher2.patients.draws import choose_draws, draw_dates, number_draws
+from cher2.errors import GradingError
+from cher2.patients.chances import GradeChances
+from cher2.patients.counting import count_grades, counted_cells, grade_probabilities, reasons_without_grade
 from cher2.patients.groups import groups_of_counts
-from cher2.patients.identifiers import natural_order, text_values
-from cher2.patients.misgrading import probability_above_misgraded
+from cher2.patients.misgrading import probability_above_chances
 from cher2.patients.reasons import Tally, reason
+from cher2.patients.roster import Roster, require
 from cher2.patients.table import patients_table
 from cher2.patients.uncertainty import is_borderline, jeffreys_interval, probability_above, wilson_interval
 from cher2.protocol import PatientRules, Protocol, as_protocol
+
+NEEDED = ("patient_id", "kind", "grade_auto")
+"""Columns that a table of cells must have to be summed up."""
+
+COUNTED = (*NEEDED, "sample_id", "duplicate_of", "not_graded", "kind_final", "grade", "reader", "p0", "p1", "p2", "p3")
+"""All columns of cells that patients depend on."""
 
 
 def summarise_patients(
@@ -64,129 +71,82 @@ def summarise_patients(
     [[0.8, 'high']]
     """
     rules = as_protocol(protocol).patient
-    _require(cells, ("patient_id", "kind", "grade_auto"), "cells", GradingError)
-    if images is not None:
-        _require(images, ("patient_id", "image"), "images", SampleSheetError)
-    rows = _match(cells, images)
-    choice = choose_draws(rows.owner, rows.dates, rows.names, rules.draws)
-    size = len(rows.names)
-    counts = count_grades(cells, rows.cell_patient, choice.used[rows.cell_draw], size)
-    listing = cells if images is None else images
-    n_images, n_unread = count_images(listing, rows.image_patient, choice.used[rows.image_draw], size)
-    counted = choice.used[rows.cell_draw]
-    ungraded = why_ungraded(cells, rows.cell_patient, counted)
-    probabilities, owner = grade_probabilities(cells, rows.cell_patient, counted)
-    above = probability_above_misgraded(probabilities, owner, size, rules.ratio_threshold)
-    return _summary(rows.names, counts, n_images, n_unread, above, choice.notes, ungraded, rules)
+    require(cells, NEEDED, "cells", GradingError)
+    roster = Roster.of_cells(cells, rules) if images is None else Roster.of_images(images, rules, cells)
+    sums = PatientSums(roster, rules)
+    sums.add(cells)
+    return sums.table()
 
 
-@dataclass(frozen=True, eq=False)
-class _Rows:
-    """The patient and the draw of every row of the two tables, by number."""
+class PatientSums:
+    """Patients summed up from batches of cells: what they give does not depend on where a batch ends.
 
-    names: list[str]
-    owner: NDArray[np.intp]
-    dates: dict[int, str]
-    cell_patient: NDArray[np.intp]
-    cell_draw: NDArray[np.intp]
-    image_patient: NDArray[np.intp]
-    image_draw: NDArray[np.intp]
+    Parameters
+    ----------
+    roster : Roster
+        The patients, their draws and images.
+    rules : PatientRules
+        The protocol's section ``patient``.
 
+    Examples
+    --------
+    >>> images = pd.DataFrame({"patient_id": ["P1", "P1"], "image": ["a", "b"]})
+    >>> rules = PatientRules()
+    >>> sums = PatientSums(Roster.of_images(images, rules), rules)
+    >>> for grades in ([3, 3], [3, 2, 1]):
+    ...     sums.add(pd.DataFrame({"patient_id": "P1", "kind": "ctc", "grade_auto": grades}))
+    >>> sums.table()[["n_ctcs", "cher2_ratio", "group"]].values.tolist()
+    [[5, 0.8, 'high']]
+    """
 
-def _match(cells: pd.DataFrame, images: pd.DataFrame | None) -> _Rows:
-    cell_names = _patient_names(cells, "cells")
-    if images is None:
-        names = natural_order(pd.unique(cell_names))
-        patient = pd.Index(names, dtype=object).get_indexer(pd.Index(cell_names, dtype=object))
-        draw, owner = number_draws(patient, _sample_names(cells, cell_names))
-        return _Rows(names, owner, {}, patient, draw, patient, draw)
-    image_names = _patient_names(images, "images")
-    names = natural_order(pd.unique(image_names))
-    index = pd.Index(names, dtype=object)
-    cell_patient = index.get_indexer(pd.Index(cell_names, dtype=object))
-    image_patient = index.get_indexer(pd.Index(image_names, dtype=object))
-    _refuse_strangers(cell_patient < 0, cell_names, "is not in the list of images")
-    cell_sample, image_sample = _sample_names(cells, cell_names), _sample_names(images, image_names)
-    if "sample_id" not in cells and "sample_id" in images:
-        cell_sample = _only_draws(cell_names, image_names, image_sample, "cells")
-    if "sample_id" not in images and "sample_id" in cells:
-        image_sample = _only_draws(image_names, cell_names, cell_sample, "images")
-    # Images come first, so that draws are numbered in the sheet's order.
-    draw, owner = number_draws(
-        np.concatenate([image_patient, cell_patient]), np.concatenate([image_sample, cell_sample])
-    )
-    image_draw, cell_draw = draw[: len(images)], draw[len(images) :]
-    listed = int(image_draw.max(initial=-1)) + 1
-    _refuse_strangers(cell_draw >= listed, cell_names, "has cells of a draw that is not in the list of images")
-    dates: dict[int, str] = {}
-    if "drawn_on" in images:
-        dates = draw_dates(image_draw, text_values(images["drawn_on"]), owner, names)
-    return _Rows(names, owner, dates, cell_patient, cell_draw, image_patient, image_draw)
+    def __init__(self, roster: Roster, rules: PatientRules) -> None:
+        self._roster, self._rules = roster, rules
+        self._counts = np.zeros((len(roster.names), len(GRADES) + 1), np.int64)
+        self._ungraded: defaultdict[int, Counter[str]] = defaultdict(Counter)
+        self._chances = GradeChances(len(roster.names))
 
+    def add(self, cells: pd.DataFrame) -> None:
+        """Add cells, as :func:`summarise_patients` takes them; no cell may be added twice.
 
-def _require(table: pd.DataFrame, columns: tuple[str, ...], where: str, kind: type[Cher2Error]) -> None:
-    missing = [name for name in columns if name not in table]
-    if missing:
-        raise kind(
-            f"the table has no column {', '.join(missing)}",
-            where=where,
-            remedy=f"It needs {', '.join(columns)}",
-        )
+        Raises
+        ------
+        GradingError
+            A column is missing, a kind is unknown or a grade is none of 0 to 3.
+        SampleSheetError
+            A row has no patient, or its draw is not among the images.
+        """
+        require(cells, NEEDED, "cells", GradingError)
+        patient, used = self._roster.find(cells)
+        counted = counted_cells(cells, used)
+        self._counts += count_grades(counted, patient, len(self._counts))
+        for number, why in reasons_without_grade(cells, counted, patient):
+            self._ungraded[number][why] += 1
+        probabilities, rows = grade_probabilities(cells, counted)
+        self._chances.add(probabilities, patient[rows])
+
+    def table(self) -> pd.DataFrame:
+        """Return the patients, as :func:`summarise_patients` does."""
+        above = probability_above_chances(self._chances, self._rules.ratio_threshold)
+        return _summary(self._roster, self._counts, above, _in_words(self._ungraded), self._rules)
 
 
-def _patient_names(table: pd.DataFrame, where: str) -> NDArray[np.object_]:
-    names = text_values(table["patient_id"])
-    empty = np.flatnonzero(names == "")
-    if len(empty):
-        raise SampleSheetError(
-            "patient_id is empty", where=f"{where}, row {empty[0] + 1}", remedy="Give every row its patient"
-        )
-    return names
-
-
-def _sample_names(table: pd.DataFrame, patient_names: NDArray[np.object_]) -> NDArray[np.object_]:
-    if "sample_id" not in table:
-        return patient_names
-    sample = text_values(table["sample_id"])
-    return np.where(sample == "", patient_names, sample)
-
-
-def _only_draws(
-    wanted: NDArray[np.object_], patient: NDArray[np.object_], sample: NDArray[np.object_], where: str
-) -> NDArray[np.object_]:
-    """Return the draw of each wanted patient from the other table, where the patient has but one there."""
-    pairs = pd.DataFrame({"patient": patient, "sample": sample}).drop_duplicates()
-    known = pairs[pairs["patient"].isin(pd.unique(wanted))]
-    several = known.loc[known["patient"].duplicated(), "patient"]
-    if len(several):
-        raise SampleSheetError(
-            f"patient {several.iloc[0]} has several draws, but the table has no column sample_id",
-            where=where,
-            remedy="Give the table the column sample_id",
-        )
-    found = pd.Series(wanted).map(known.set_index("patient")["sample"])
-    return found.fillna(pd.Series(wanted)).to_numpy(object)
-
-
-def _refuse_strangers(strange: NDArray[np.bool_], names: NDArray[np.object_], what: str) -> None:
-    if strange.any():
-        raise SampleSheetError(
-            f"patient {names[int(np.argmax(strange))]} {what}",
-            where=f"cells, row {int(np.argmax(strange)) + 1}",
-            remedy="Give both tables the same patient_id and sample_id",
-        )
+def _in_words(ungraded: Mapping[int, Counter[str]]) -> dict[int, str]:
+    """Say why CTCs of a patient have no grade: the reason, or how many have each, most first."""
+    words = {}
+    for number, reasons in ungraded.items():
+        several = ", ".join(f"{count} {why}" for why, count in reasons.most_common())
+        words[number] = next(iter(reasons)) if len(reasons) == 1 else several
+    return words
 
 
 def _summary(
-    names: list[str],
+    roster: Roster,
     counts: NDArray[np.int64],
-    n_images: NDArray[np.int64] | None,
-    n_unread: NDArray[np.int64],
     above: NDArray[np.float64],
-    notes: dict[int, str],
     ungraded: dict[int, str],
     rules: PatientRules,
 ) -> pd.DataFrame:
+    names, n_images, n_unread = roster.names, roster.n_images, roster.n_unread
     n_ctcs, positive, strong = counts.sum(axis=1), counts[:, 1:4].sum(axis=1), counts[:, 2:4].sum(axis=1)
     group = groups_of_counts(counts, rules)
     certainty = _certainty(strong, positive, rules.ratio_threshold)
@@ -196,7 +156,7 @@ def _summary(
     shown = [None] * len(names) if n_images is None else n_images.tolist()
     graded = counts[:, : len(GRADES)].sum(axis=1)
     arrays = (n_unread, n_ctcs, graded, positive, strong, group)
-    words = ([said.get(i, "") for i in range(len(names))] for said in (notes, ungraded))
+    words = ([said.get(i, "") for i in range(len(names))] for said in (roster.notes, ungraded))
     sureness = np.where(borderline, p_high, np.nan)
     tallies = map(Tally, shown, *(array.tolist() for array in arrays), *words, sureness.tolist())
     values: dict[str, object] = {

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import BinaryIO
 
 import pandas as pd
 
@@ -14,21 +16,19 @@ from cher2.cohorts.group_survival import GroupSurvival, survival_by_group
 from cher2.cohorts.variables import further_columns
 from cher2.errors import ClinicalTableError, CohortError, StudyError
 from cher2.patients.flow import ExclusionFlow, exclusion_flow
+from cher2.patients.roster import Roster
 from cher2.patients.splits import split_by, split_rule
-from cher2.patients.summary import summarise_patients
-from cher2.protocol import Protocol
+from cher2.patients.summary import COUNTED, PatientSums
+from cher2.protocol import PatientRules, Protocol
+from cher2.report.cell_table import CellTable, no_cells
 from cher2.report.operator_ctcs import OperatorComparison, compare_with_operator, write_comparison
 from cher2.review.decisions_csv import decisions_csv, guarded
 from cher2.review.open_log import stored_decisions
-from cher2.review.outlines import read_corrected
-from cher2.review.results import LOST, ReviewSummary, reviewed_results
+from cher2.review.results import LOST, ReviewSummary, StudyReadings, scan_reviewed, study_readings
 from cher2.study.folder import Study
-from cher2.study.tables import read_csv, write_csv, write_whole
+from cher2.study.tables import csv_text, read_csv, replaced_whole, write_csv, write_whole
 
-REVIEWED = ("kind_final", "grade", "reader", "reviewed_at")
-"""What cells.csv adds to the table of objects: the final kind and grade, and who decided them when."""
-
-_OWN = ("ck_gate", "cd45_gate", "her2_p90", "her2_membrane", "not_measurable", "failed_gate", "not_graded")
+_COUNTED = [column.name for column in COLUMNS if column.name in COUNTED]
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,8 +37,8 @@ class Derived:
 
     Parameters
     ----------
-    cells : DataFrame
-        The CTCs, and the objects that a reader judged, as in cells.csv.
+    cell_table : CellTable
+        The CTCs, and the objects that a reader judged, as in cells.csv, in batches.
     patients : DataFrame
         As in patients.csv.
     flow : ExclusionFlow
@@ -55,7 +55,7 @@ class Derived:
         The CTCs that CellTracks' operator selected beside the study's; None without CellTracks exports.
     """
 
-    cells: pd.DataFrame
+    cell_table: CellTable
     patients: pd.DataFrame
     flow: ExclusionFlow
     comparison: CohortComparison | None
@@ -67,6 +67,11 @@ class Derived:
     def notes(self) -> list[str]:
         """Say in words what else is to be known of the tables."""
         return [*self.review.notes(), *([] if self.operator is None else [str(self.operator)])]
+
+    @property
+    def cells(self) -> pd.DataFrame:
+        """All rows of cells.csv at once; of a large study they are read again, and need much memory."""
+        return self.cell_table.read()
 
 
 def derive(study: Study, clinical: pd.DataFrame | None = None, reviews: str = "") -> Derived:
@@ -94,19 +99,19 @@ def derive(study: Study, clinical: pd.DataFrame | None = None, reviews: str = ""
     CohortError
         The clinical table that was given cannot be compared; nothing is written then.
     """
-    protocol = study.protocol
-    cells, patients, review = _cells_and_patients(study, reviews)
+    protocol, source = study.protocol, _Source.of(study, reviews)
     comparison: CohortComparison | None
     survival: GroupSurvival | None
-    if clinical is None:
-        comparison, survival, reason = _compare(study, patients)
-    else:
-        # Refused before anything is written.
-        comparison, reason = compare_cohorts(patients, clinical, protocol), ""
-        survival = survival_by_group(patients, clinical, protocol)
-        write_csv(clinical, study.path / "clinical.csv")
-    # A reader's name is the only text here that comes from outside the study.
-    write_csv(cells.assign(reader=cells["reader"].map(guarded)), study.path / "cells.csv")
+    with replaced_whole(study.path / "cells.csv") as file:
+        cells = CellTable(study, source.images, source.readings)
+        patients, review = source.summed_up(_written(cells, file))
+        if clinical is None:
+            comparison, survival, reason = _compare(study, patients)
+        else:
+            # Refused before anything is in its place.
+            comparison, reason = compare_cohorts(patients, clinical, protocol), ""
+            survival = survival_by_group(patients, clinical, protocol)
+            write_csv(clinical, study.path / "clinical.csv")
     write_csv(patients, study.path / "patients.csv")
     for name, result in (("comparison.csv", comparison), ("survival.csv", survival)):
         if result is not None:
@@ -117,6 +122,43 @@ def derive(study: Study, clinical: pd.DataFrame | None = None, reviews: str = ""
     operator = compare_with_operator(study, cells)
     write_comparison(study, operator)
     return Derived(cells, patients, _flow(study, patients), comparison, reason, survival, review, operator)
+
+
+def summarise_study(study: Study, reviews: str = "") -> tuple[pd.DataFrame, ReviewSummary]:
+    """Sum a study up as patients, by readers' final grades; nothing is written.
+
+    Of the tables of objects only what patients depend on is read, in batches: memory does not grow with the study.
+
+    Parameters
+    ----------
+    study, reviews
+        As of :func:`derive`.
+
+    Returns
+    -------
+    patients : DataFrame
+        As in patients.csv.
+    review : ReviewSummary
+        How much of the study was read.
+
+    Raises
+    ------
+    StudyError
+        A run of the study was broken off.
+    ReviewError
+        Readers' decisions cannot be read.
+    """
+    source = _Source.of(study, reviews)
+    return source.summed_up(scan_reviewed(study, source.images, source.readings, _COUNTED))
+
+
+def _written(cells: CellTable, file: BinaryIO) -> Iterator[pd.DataFrame]:
+    """Write cells as they pass by."""
+    file.write(csv_text(no_cells()).encode())
+    for batch in cells.batches():
+        # A reader's name is the only text here that comes from outside the study.
+        file.write(csv_text(batch.assign(reader=batch["reader"].map(guarded)), header=False).encode())
+        yield batch
 
 
 def _write_lost(study: Study, review: ReviewSummary) -> None:
@@ -153,21 +195,37 @@ def compare_by_index(
     Cher2Error
         There is no such index or threshold, or the cohorts cannot be compared.
     """
-    protocol = study.protocol
-    _, patients, _ = _cells_and_patients(study, reviews)
+    patients, _ = summarise_study(study, reviews)
     groups = split_by(patients, index, threshold)
-    return compare_cohorts(groups, clinical, protocol, split=str(split_rule(index, threshold)))
+    return compare_cohorts(groups, clinical, study.protocol, split=str(split_rule(index, threshold)))
 
 
-def _cells_and_patients(study: Study, reviews: str) -> tuple[pd.DataFrame, pd.DataFrame, ReviewSummary]:
-    samples = study.samples
-    scored = [study.folder_of(image).is_dir() for image in samples["image"]]
-    _check_finished(study, samples["image"][[not done for done in scored]])
-    ctcs = read_corrected(study, samples["image"][scored], kinds=["ctc"])
-    found, review = reviewed_results(study, ctcs, stored_decisions(study, reviews))
-    cells = _in_order(found)
-    images = samples.assign(image=samples["image"].where(pd.Series(scored), ""))
-    return cells, summarise_patients(cells, study.protocol, images), review
+@dataclass(frozen=True, eq=False)
+class _Source:
+    """What the tables of a study are derived from."""
+
+    images: list[str]
+    readings: StudyReadings
+    roster: Roster
+    rules: PatientRules
+
+    @classmethod
+    def of(cls, study: Study, reviews: str) -> _Source:
+        samples, rules = study.samples, study.protocol.patient
+        scored = pd.Series([study.folder_of(image).is_dir() for image in samples["image"]], dtype=bool)
+        _check_finished(study, samples["image"][~scored])
+        readings = study_readings(study, stored_decisions(study, reviews))
+        # An image that could not be read has no name among the patient's.
+        roster = Roster.of_images(samples.assign(image=samples["image"].where(scored, "")), rules)
+        return cls(samples["image"][scored].tolist(), readings, roster, rules)
+
+    def summed_up(self, batches: Iterable[pd.DataFrame]) -> tuple[pd.DataFrame, ReviewSummary]:
+        """Return the patients, and how much of the study was read."""
+        sums, once = PatientSums(self.roster, self.rules), 0
+        for cells in batches:
+            sums.add(cells)
+            once += int((cells["duplicate_of"] == "").sum())
+        return sums.table(), replace(self.readings.summary, cells=once)
 
 
 def _check_finished(study: Study, unscored: pd.Series[str]) -> None:
@@ -180,12 +238,6 @@ def _check_finished(study: Study, unscored: pd.Series[str]) -> None:
             where=str(study.path),
             remedy="Run 'cher2 run' again with the same images: it goes on where it stopped",
         )
-
-
-def _in_order(cells: pd.DataFrame) -> pd.DataFrame:
-    """Return the table of cells: the contract's columns, the final kind and grade, then the others."""
-    contract = [column.name for column in COLUMNS if column.name not in _OWN]
-    return cells[[*contract, *REVIEWED, *_OWN]]
 
 
 def read_clinical(path: Path, protocol: Protocol) -> pd.DataFrame:

@@ -15,6 +15,7 @@ import pandas as pd
 
 from cher2.cells.selected import COLUMNS, match_selected
 from cher2.errors import StudyError
+from cher2.report.cell_table import CellTable
 from cher2.study.folder import Study, file_of
 from cher2.study.tables import write_csv
 
@@ -52,14 +53,14 @@ class OperatorComparison:
         )
 
 
-def compare_with_operator(study: Study, cells: pd.DataFrame) -> OperatorComparison | None:
+def compare_with_operator(study: Study, cells: CellTable) -> OperatorComparison | None:
     """Compare a study's CTCs with those that CellTracks' operator selected.
 
     Parameters
     ----------
     study : Study
         With its images scored.
-    cells : DataFrame
+    cells : CellTable
         Its cells with their final kinds.
 
     Returns
@@ -73,7 +74,8 @@ def compare_with_operator(study: Study, cells: pd.DataFrame) -> OperatorComparis
         return None
     boxes = [{"image": image} | dict(zip(BOX, box, strict=True)) for image, of in known.items() for box in of]
     selected = pd.DataFrame(boxes, columns=["image", *BOX]).astype({"image": "str", "event": "str"})
-    ctcs = cells[(cells["kind_final"] == "ctc") & cells["image"].isin(list(known))]
+    there = cells.of_images(known)
+    ctcs = there[there["kind_final"] == "ctc"]
     rows = match_selected(selected.astype(dict.fromkeys(BOX[1:], "float64")), ctcs)
     rows = frames.merge(rows, on="image")[["patient_id", "sample_id", *COLUMNS]]
     samples = _by_sample(frames.assign(unknown=~frames["image"].isin(list(known))), rows)

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from cher2.cells.objects import GRADE_NAMES
 from cher2.errors import ImageError
 from cher2.protocol import Role
-from cher2.report.cell_pictures import StudyFrames, cell_places
+from cher2.report.cell_pictures import CellPlace, StudyFrames, cell_places
 from cher2.report.thumbnails import CellThumbnail, Rgb, channel_levels, coloured, grey
 
 SHEET_TILE_PX = 64
@@ -61,51 +61,72 @@ class PatientSheet:
     of: int
 
 
-def choose_cells(cells: pd.DataFrame, most: int = MOST_CELLS, frames: int = MOST_FRAMES) -> pd.DataFrame:
+def choose_frames(ctcs: pd.DataFrame, frames: int = MOST_FRAMES) -> list[str]:
+    """Choose the frames that the sheets are cut out of.
+
+    Parameters
+    ----------
+    ctcs : DataFrame
+        ``patient_id``, ``image`` and ``ctcs``, how many of the patient's CTCs are in it: a row a frame.
+    frames : int
+        Frames of the whole study at most, but for one a patient.
+
+    Returns
+    -------
+    list of str
+        Of each patient the frames with the most CTCs, in the order of their names.
+    """
+    each = max(1, frames // max(1, ctcs["patient_id"].nunique()))
+    falling = ctcs.sort_values(["patient_id", "ctcs", "image"], ascending=[True, False, True], kind="stable")
+    return sorted(falling.groupby("patient_id", sort=True).head(each)["image"])
+
+
+def choose_cells(cells: pd.DataFrame, most: int = MOST_CELLS) -> pd.DataFrame:
     """Choose the CTCs that the sheets show.
 
     Parameters
     ----------
     cells : DataFrame
-        The rows of ``cells.csv``.
-    most, frames : int
-        Cells and frames of the whole study at most.
+        Rows of ``cells.csv``.
+    most : int
+        Cells of the whole study at most, but for one a patient.
 
     Returns
     -------
     DataFrame
-        Rows of `cells` with ``shown_as``, the final grade (NA where there is none): of each patient the CTCs of its
-        frames with the most of them, evenly spaced by HER2 where they are too many. Duplicates are left out.
+        Rows of `cells` with ``shown_as``, the final grade (NA where there is none): of each patient all CTCs but
+        duplicates, evenly spaced by grade and HER2 where they are too many.
     """
-    ctcs = cells[(cells["kind_final"] == "ctc") & cells["duplicate_of"].fillna("").eq("")]
-    ctcs = ctcs.assign(shown_as=ctcs["grade"].astype("Int64"))
-    patients = ctcs["patient_id"].nunique()
-    if not patients:
-        return ctcs
-    each, frames_each = max(1, min(MOST_OF_PATIENT, most // patients)), max(1, frames // patients)
-    in_frame = ctcs.groupby(["patient_id", "image"], sort=True).size().rename("ctcs").reset_index()
-    in_frame = in_frame.sort_values(["patient_id", "ctcs", "image"], ascending=[True, False, True], kind="stable")
-    kept = in_frame.groupby("patient_id", sort=True).head(frames_each)[["patient_id", "image"]]
-    there = ctcs.merge(kept, on=["patient_id", "image"]).sort_values(
+    ctcs = cells[counted_once(cells)]
+    ctcs = ctcs.assign(shown_as=ctcs["grade"].astype("Int64")).sort_values(
         ["patient_id", "shown_as", "her2_intensity", "image", "object_id"], kind="stable"
     )
+    each = max(1, min(MOST_OF_PATIENT, most // max(1, ctcs["patient_id"].nunique())))
     rows = [
         own[np.unique(np.linspace(0, len(own) - 1, min(each, len(own))).round().astype(int))]
-        for own in there.groupby("patient_id", sort=True).indices.values()
+        for own in ctcs.groupby("patient_id", sort=True).indices.values()
     ]
-    return there.iloc[np.concatenate(rows)]
+    return ctcs.iloc[np.concatenate(rows)] if rows else ctcs
+
+
+def counted_once(cells: pd.DataFrame) -> pd.Series[bool]:
+    """Say which rows of ``cells.csv`` are CTCs that are nobody's duplicates."""
+    once: pd.Series[bool] = (cells["kind_final"] == "ctc") & cells["duplicate_of"].fillna("").eq("")
+    return once
 
 
 def patient_sheets(
-    frames: StudyFrames, cells: pd.DataFrame, white: Mapping[Role, float]
+    frames: StudyFrames, chosen: pd.DataFrame, of: Mapping[str, int], white: Mapping[Role, float]
 ) -> tuple[list[PatientSheet], int]:
-    """Cut the cells of every patient out of their frames.
+    """Cut cells out of their frames, patient by patient.
 
     Parameters
     ----------
     frames : StudyFrames
-    cells : DataFrame
-        The rows of ``cells.csv``; :func:`choose_cells` chooses among them.
+    chosen : DataFrame
+        As :func:`choose_cells` gives it.
+    of : mapping of str to int
+        How many CTCs each patient has.
     white : mapping of role to float
         The counts above background that are shown white, as :func:`cher2.report.cell_pictures.study_contrast` gives
         them: one contrast for all patients.
@@ -117,16 +138,14 @@ def patient_sheets(
     lost : int
         Cells that could not be cut out because their image is not as it was scored.
     """
-    chosen = choose_cells(cells)
-    ctcs = cells.loc[(cells["kind_final"] == "ctc") & cells["duplicate_of"].fillna("").eq(""), "patient_id"]
-    of = ctcs.value_counts()
     sheets, lost = [], 0
     for patient, rows in chosen.groupby("patient_id", sort=True):
+        # Frame by frame, so that each is read once; then in the order of the sheet.
+        by_frame = np.argsort(rows["image"].to_numpy(), kind="stable").tolist()
+        places = cell_places(rows)
+        found = {row: _cut(frames, places[row]) for row in by_frame}
         thumbnails: list[CellThumbnail] = []
         shown: list[SheetCell] = []
-        # Frame by frame, so that each is read once; then in the order of the sheet.
-        order = np.argsort(rows["image"].to_numpy(), kind="stable")
-        found = dict(zip(order.tolist(), (_cut(frames, rows.iloc[[row]]) for row in order), strict=True))
         for row, line in enumerate(rows.to_dict("records")):
             if (thumbnail := found[row]) is None:
                 lost += 1
@@ -135,13 +154,13 @@ def patient_sheets(
             grade = "" if pd.isna(line["shown_as"]) else GRADE_NAMES[int(line["shown_as"])]
             shown.append(SheetCell(grade, float(line["her2_intensity"]), line["image"], int(line["object_id"])))
         if shown:
-            sheets.append(PatientSheet(str(patient), _webp(thumbnails, white), tuple(shown), int(of[patient])))
+            sheets.append(PatientSheet(str(patient), _webp(thumbnails, white), tuple(shown), of[str(patient)]))
     return sheets, lost
 
 
-def _cut(frames: StudyFrames, row: pd.DataFrame) -> CellThumbnail | None:
+def _cut(frames: StudyFrames, place: CellPlace) -> CellThumbnail | None:
     try:
-        return frames.thumbnail(cell_places(row)[0])
+        return frames.thumbnail(place)
     except ImageError:
         # The page must not fail for a picture; it says how many are missing.
         return None

@@ -18,7 +18,7 @@ from cher2.report.cell_pictures import StudyFrames, study_contrast
 from cher2.report.cutoff_figure import cutoff_figure
 from cher2.report.derive import Derived
 from cher2.report.intensity_figure import count_intensities, intensity_figure
-from cher2.report.patient_sheets import PatientSheet, patient_sheets
+from cher2.report.patient_sheets import PatientSheet, choose_cells, choose_frames, counted_once, patient_sheets
 from cher2.report.sites_figure import sites_by_group, sites_figure
 from cher2.report.survival_figure import survival_figure
 from cher2.report.svg import SvgFigure
@@ -90,13 +90,12 @@ def study_sections(study: Study, derived: Derived, frames: StudyFrames, reviews:
     -------
     Sections
     """
-    cells = derived.cells
-    sheets, lost = patient_sheets(frames, cells, study_contrast(frames, cells))
+    sheets, lost = _sheets(derived, frames)
     notes = [f"{lost} cells of patients are not shown: their images are not where they were scored"] if lost else []
     sites, cutoffs = _of_clinical(study, derived)
     survival = derived.survival.endpoints.values() if derived.survival is not None else ()
     return Sections(
-        intensities=_intensities(study, cells),
+        intensities=_intensities(study, derived),
         sites=sites,
         survival=tuple(survival_figure(endpoint) for endpoint in survival),
         cutoffs=cutoffs,
@@ -106,16 +105,30 @@ def study_sections(study: Study, derived: Derived, frames: StudyFrames, reviews:
     )
 
 
-def _intensities(study: Study, cells: pd.DataFrame) -> SvgFigure:
-    grade = study.protocol.grade
-    ctcs = cells[(cells["kind_final"] == "ctc") & cells["duplicate_of"].fillna("").eq("")]
-    counts = count_intensities(
-        ctcs["her2_intensity"].to_numpy(float, na_value=np.nan),
-        ctcs["grade"].to_numpy(float, na_value=np.nan),
-        _leukocytes(study),
-        grade.cutoffs,
-    )
-    return intensity_figure(counts, grade.cutoffs, UNIT_TITLES[grade.unit])
+def _sheets(derived: Derived, frames: StudyFrames) -> tuple[list[PatientSheet], int]:
+    columns = ["patient_id", "image", "kind", "duplicate_of"]
+    in_frames = [
+        batch[counted_once(batch)].groupby(["patient_id", "image"], sort=False).size()
+        for batch in derived.cell_table.batches(columns)
+    ]
+    counts = pd.concat(in_frames).rename("ctcs").reset_index() if in_frames else pd.DataFrame()
+    if counts.empty:
+        return [], 0
+    chosen = choose_cells(derived.cell_table.of_images(choose_frames(counts)))
+    of = {str(patient): int(number) for patient, number in counts.groupby("patient_id")["ctcs"].sum().items()}
+    return patient_sheets(frames, chosen, of, study_contrast(frames, chosen))
+
+
+def _intensities(study: Study, derived: Derived) -> SvgFigure:
+    rules = study.protocol.grade
+    columns = ["kind", "duplicate_of", "her2_intensity", "grade_auto"]
+    her2, grades = [np.empty(0)], [np.empty(0)]
+    for batch in derived.cell_table.batches(columns):
+        ctcs = batch[counted_once(batch)]
+        her2.append(ctcs["her2_intensity"].to_numpy(float, na_value=np.nan))
+        grades.append(ctcs["grade"].to_numpy(float, na_value=np.nan))
+    counts = count_intensities(np.concatenate(her2), np.concatenate(grades), _leukocytes(study), rules.cutoffs)
+    return intensity_figure(counts, rules.cutoffs, UNIT_TITLES[rules.unit])
 
 
 def _leukocytes(study: Study) -> NDArray[np.float64]:

@@ -140,18 +140,24 @@ def choose_examples(cells: pd.DataFrame, per_grade: int = 8) -> pd.DataFrame:
     DataFrame
         Rows of `cells` with their ``shown_as`` (the grade), by grade and intensity.
     """
+    ordered = shown_cells(cells).sort_values(["shown_as", "her2_intensity", "image", "object_id"], kind="stable")
+    ranks = [rows[even_ranks(len(rows), per_grade)] for rows in ordered.groupby("shown_as").indices.values()]
+    return ordered.iloc[np.concatenate(ranks)] if ranks else ordered
+
+
+def shown_cells(cells: pd.DataFrame) -> pd.DataFrame:
+    """Return the cells that may be examples, with their ``shown_as``; see :func:`choose_examples`."""
     grade = cells["grade"] if "grade" in cells else cells["grade_auto"]
     grade = grade.astype("Int64").fillna(cells["grade_auto"].astype("Int64"))
-    whole = ~cells["touches_border"].astype(bool) & cells["duplicate_of"].fillna("").eq("")
+    whole = ~cells["touches_border"].astype(bool) & (cells["duplicate_of"].isna() | cells["duplicate_of"].eq(""))
     if "kind_final" in cells:
         whole &= cells["kind_final"] == "ctc"
-    shown = cells.assign(shown_as=grade)[whole & grade.notna() & cells["her2_intensity"].notna()]
-    ordered = shown.sort_values(["shown_as", "her2_intensity", "image", "object_id"], kind="stable")
-    ranks = [
-        rows[np.unique(np.linspace(0, len(rows) - 1, min(per_grade, len(rows))).round().astype(int))]
-        for rows in ordered.groupby("shown_as").indices.values()
-    ]
-    return ordered.iloc[np.concatenate(ranks)] if ranks else ordered
+    return cells.assign(shown_as=grade)[whole & grade.notna() & cells["her2_intensity"].notna()]
+
+
+def even_ranks(number: int, most: int) -> NDArray[np.intp]:
+    """Return at most so many ranks, evenly spaced from the first of some ordered cells to the last."""
+    return np.unique(np.linspace(0, number - 1, min(most, number)).round().astype(np.intp))
 
 
 def shared_contrast(thumbnails: Iterable[CellThumbnail], her2_white: float | None = None) -> dict[Role, float]:

@@ -12,14 +12,17 @@ from cher2.errors import Cher2Error
 from cher2.protocol import Protocol
 from cher2.report.cell_pictures import CellPlace, StudyFrames
 from cher2.report.derive import Derived, derive
+from cher2.report.examples import examples_of
 from cher2.report.page import PageContent, render_page
 from cher2.report.sections import study_sections
-from cher2.report.thumbnails import HOW_CHOSEN, Example, choose_examples
+from cher2.report.thumbnails import HOW_CHOSEN, Example
 from cher2.study.folder import Study
 from cher2.study.provenance import read_provenance, software
 from cher2.study.tables import write_whole
 
 EXAMPLES_PER_GRADE = 8
+
+_TOLD = ("pixel_size_from", "duplicates", "her2_not_evened", "most_counts")
 
 
 def write_report(study: Study, derived: Derived | None = None, reviews: str = "") -> Path:
@@ -42,7 +45,7 @@ def write_report(study: Study, derived: Derived | None = None, reviews: str = ""
     """
     derived = derived or derive(study, reviews=reviews)
     frames = StudyFrames(study)
-    examples, notes = _examples(frames, derived.cells)
+    examples, notes = _examples(frames, examples_of(derived.cell_table, EXAMPLES_PER_GRADE))
     sections = study_sections(study, derived, frames, reviews)
     protocol = study.protocol
     content = PageContent(
@@ -83,7 +86,8 @@ def assumptions(study: Study) -> list[str]:
             "The cut-offs are cher2's defaults, not calibrated for this microscope and staining: set grade.cutoffs in "
             "the protocol from cells that readers graded"
         )
-    scores = [study.score_of(image) for image in study.samples["image"]]
+    # The whole of many files would fill the memory.
+    scores = [score and {key: score.get(key) for key in _TOLD} for score in map(study.score_of, study.samples["image"])]
     guessed = sum(1 for score in scores if score and score.get("pixel_size_from") == "protocol")
     if guessed:
         said.append(
@@ -127,9 +131,8 @@ def assumptions(study: Study) -> list[str]:
     return said
 
 
-def _examples(frames: StudyFrames, cells: pd.DataFrame) -> tuple[dict[int, list[Example]], list[str]]:
+def _examples(frames: StudyFrames, chosen: pd.DataFrame) -> tuple[dict[int, list[Example]], list[str]]:
     """Cut example cells out of their frames; say so where the images are no longer there."""
-    chosen = choose_examples(cells, EXAMPLES_PER_GRADE)
     examples: dict[int, list[Example]] = defaultdict(list)
     lost = 0
     for row in chosen.sort_values(["image", "object_id"], kind="stable").to_dict("records"):

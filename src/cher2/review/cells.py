@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -63,7 +63,7 @@ def scored_images(study: Study) -> list[str]:
     return [image for image in study.samples["image"] if study.folder_of(image).name in there]
 
 
-def reviewed_cells(study: Study, decisions: Sequence[Decision] = ()) -> StudyCells:
+def reviewed_cells(study: Study, decisions: Sequence[Decision] = (), only: Collection[str] | None = None) -> StudyCells:
     """Return the cells to be reviewed.
 
     Parameters
@@ -72,6 +72,8 @@ def reviewed_cells(study: Study, decisions: Sequence[Decision] = ()) -> StudyCel
         With its images scored.
     decisions : sequence of Decision
         Objects that they judge are among the cells, whatever the machine took them for.
+    only : collection of str, optional
+        Images; those of all others are left out.
 
     Returns
     -------
@@ -84,7 +86,7 @@ def reviewed_cells(study: Study, decisions: Sequence[Decision] = ()) -> StudyCel
     StudyError
         A table of objects cannot be read.
     """
-    images = scored_images(study)
+    images = [image for image in scored_images(study) if only is None or image in only]
     order = {image: place for place, image in enumerate(images)}
     corrected = corrected_images(study, images)
     ctcs = _ctcs(study, [image for image in images if image not in corrected])

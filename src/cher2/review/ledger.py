@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 
 import numpy as np
 import pandas as pd
@@ -32,6 +32,8 @@ class Ledger:
         With its images scored.
     entries : sequence of Decision
         The log from its beginning.
+    only : collection of str, optional
+        Images; the cells of all others are left out.
 
     Raises
     ------
@@ -39,11 +41,11 @@ class Ledger:
         The study's results cannot be read.
     """
 
-    def __init__(self, study: Study, entries: Sequence[Decision] = ()) -> None:
+    def __init__(self, study: Study, entries: Sequence[Decision] = (), only: Collection[str] | None = None) -> None:
         self.study = study
         self._identity, self._protocol = study.identity, study.protocol.fingerprint()
         self.last_entry = 0
-        self._cells = reviewed_cells(study, _deciding(entries))
+        self._cells = reviewed_cells(study, _deciding(entries), only)
         self._objects: list[tuple[str, int]] = []
         self._machine: list[tuple[str, int | None]] = []
         self._row_by_object: dict[tuple[str, int], int] = {}

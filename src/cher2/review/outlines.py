@@ -7,7 +7,9 @@ pixels. They are graded when they are read, by the rules of the sample that the 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from functools import partial
+from itertools import groupby
 from typing import Any
 
 import pandas as pd
@@ -28,6 +30,7 @@ from cher2.review.outline_log import EDITS, has_corrections, rows_of
 from cher2.review.outline_replay import LostCorrection
 from cher2.review.outline_rules import sample_rules, score_of
 from cher2.study.folder import Study
+from cher2.study.object_scan import scan_objects
 
 MEASURE_AGAIN = "outline corrected on an earlier scoring"
 """The word in ``not_measurable`` for an object whose pixels were not measured since the image was scored anew."""
@@ -94,15 +97,47 @@ def read_corrected(study: Study, images: Iterable[str], kinds: Sequence[str] | N
     Returns
     -------
     DataFrame
-        As :meth:`cher2.study.folder.Study.read_objects` gives it, which reads it where nothing was corrected.
+        As :meth:`cher2.study.folder.Study.read_objects` gives it where nothing was corrected. All of it is held in
+        memory: :func:`scan_corrected` gives a large study in batches.
+    """
+    tables = list(scan_corrected(study, images, kinds))
+    return pd.concat(tables, ignore_index=True) if tables else empty_objects()
+
+
+def scan_corrected(
+    study: Study,
+    images: Iterable[str],
+    kinds: Sequence[str] | None = None,
+    columns: Sequence[str] | None = None,
+    *,
+    categories: bool = False,
+) -> Iterator[pd.DataFrame]:
+    """Read the objects of several images in batches, with all corrections applied.
+
+    Parameters
+    ----------
+    study, images, kinds, columns, categories
+        As of :func:`cher2.study.object_scan.scan_objects`; `columns` hold ``duplicate_of``. What readers corrected
+        comes without categories.
+
+    Yields
+    ------
+    DataFrame
+        Some rows, never none, in the order of the images and of their tables.
     """
     if not (study.path / EDITS).is_dir():
-        return study.read_objects(images, kinds)
-    tables = [corrected_objects(study, image) for image in images]
-    if kinds is not None:
-        tables = [objects[objects["kind"].isin(kinds)] for objects in tables]
-    filled = [objects for objects in tables if len(objects)]
-    return pd.concat(filled, ignore_index=True) if filled else empty_objects()
+        yield from scan_objects(study, images, kinds, columns, categories=categories)
+        return
+    for corrected, some in groupby(images, key=partial(has_corrections, study)):
+        if not corrected:
+            for objects in scan_objects(study, some, kinds, columns, categories=categories):
+                yield _with_copies_of_what_is_there(study, objects)
+            continue
+        for image in some:
+            objects = corrected_objects(study, image)
+            objects = objects if kinds is None else objects[objects["kind"].isin(kinds)]
+            if len(objects):
+                yield objects if columns is None else objects[list(columns)]
 
 
 def _with_corrections(

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 
-import numpy as np
 import pandas as pd
 
 from cher2.review.cells import corrected_images, scored_images
 from cher2.review.decisions import Decision
 from cher2.review.ledger import Ledger
-from cher2.review.outlines import lost_corrections
+from cher2.review.outlines import corrected_objects, lost_corrections, scan_corrected
 from cher2.review.standing import CellStanding
 from cher2.review.state import DECIDING
 from cher2.study.folder import Study
+
+FINAL = ("kind_final", "grade", "reader", "reviewed_at")
+"""What readers add to the table of objects: the final kind and grade, and who decided them when."""
 
 LOST = "lost_decisions.csv"
 """The file in the study folder that lists decisions whose cell is no longer there."""
@@ -102,27 +105,31 @@ def with_final(objects: pd.DataFrame, standings: Mapping[tuple[str, int], CellSt
     return cells.assign(**final, grade=grades)
 
 
-def reviewed_results(
-    study: Study, ctcs: pd.DataFrame, entries: Sequence[Decision]
-) -> tuple[pd.DataFrame, ReviewSummary]:
-    """Return a study's cells as readers have left them.
+@dataclass(frozen=True, eq=False)
+class StudyReadings:
+    """What readers decided on a study's cells.
+
+    Parameters
+    ----------
+    standings : dict
+        How the cells stand that a reader has judged: by image, then by object.
+    summary : ReviewSummary
+        Without the number of cells that could be read.
+    """
+
+    standings: dict[str, dict[int, CellStanding]]
+    summary: ReviewSummary
+
+
+def study_readings(study: Study, entries: Sequence[Decision]) -> StudyReadings:
+    """Find the cells that decisions are about; only the images that they name are read.
 
     Parameters
     ----------
     study : Study
         With its images scored.
-    ctcs : DataFrame
-        The machine's CTCs with all corrections of outlines, copies in other frames among them.
     entries : sequence of Decision
         The log of decisions from its beginning.
-
-    Returns
-    -------
-    cells : DataFrame
-        The CTCs, and the objects that a reader judged, with ``kind_final, grade, reader, reviewed_at``; without a
-        decision the machine's kind and grade, no reader and no time. The grade is empty for what is no CTC by a
-        reader's word, and where a reader said that it is one and gave it none: the machine's grade counts then.
-    summary : ReviewSummary
 
     Raises
     ------
@@ -132,38 +139,69 @@ def reviewed_results(
     corrected = corrected_images(study, scored_images(study))
     unapplied = sum(len(lost_corrections(study, image)) for image in corrected)
     if not entries:
-        return with_final(ctcs, {}), ReviewSummary(cells=_counted(ctcs), lost_corrections=unapplied)
-    ledger = Ledger(study, entries)
+        return StudyReadings({}, ReviewSummary(lost_corrections=unapplied))
+    ledger = Ledger(study, entries, {entry.image for entry in entries})
     histories = ledger.histories()
-    judged = [row for row, history in sorted(histories.items()) if history.deciding()]
-    cells = with_final(_with_judged(study, ctcs, ledger.cells.iloc[judged]), decided(ledger))
+    judged = [row for row, history in histories.items() if history.deciding()]
+    standings: dict[str, dict[int, CellStanding]] = {}
+    for (image, number), standing in decided(ledger).items():
+        standings.setdefault(image, {})[number] = standing
     summary = ReviewSummary(
         readers=tuple(sorted({d.reader for row in judged for d in histories[row].decisions if d.action in DECIDING})),
-        cells=_counted(cells),
         reviewed=len(judged),
         changed=sum(_changed(ledger.machine(row), ledger.standing(row)) for row in judged),
         disagreements=sum(history.disagreement for history in histories.values()),
         lost=ledger.lost,
         lost_corrections=unapplied,
     )
-    return cells, summary
+    return StudyReadings(standings, summary)
 
 
-def _counted(cells: pd.DataFrame) -> int:
-    return int((cells["duplicate_of"] == "").sum())
+def scan_reviewed(
+    study: Study, images: Iterable[str], readings: StudyReadings, columns: Sequence[str] | None = None
+) -> Iterator[pd.DataFrame]:
+    """Read a study's cells in batches, as readers have left them.
+
+    Parameters
+    ----------
+    study : Study
+        With its images scored.
+    images : iterable of str
+        Finished images.
+    readings : StudyReadings
+    columns : sequence of str, optional
+        Only these columns of the tables of objects, ``kind`` and ``duplicate_of`` among them, with texts as categories.
+
+    Yields
+    ------
+    DataFrame
+        Some rows, never none, in the order of the images and of their tables: the CTCs with all corrections of
+        outlines, copies in other frames among them, and the objects that a reader judged. They have ``kind_final,
+        grade, reader, reviewed_at``: without a decision the machine's kind and grade, no reader and no time. The grade
+        is empty for what is no CTC by a reader's word, and where a reader said that it is one and gave it none: the
+        machine's grade counts then. Where `columns` are given, images without a decision come without the four.
+
+    Raises
+    ------
+    StudyError
+        The study's results cannot be read.
+    """
+    for judged, some in groupby(images, key=readings.standings.__contains__):
+        if judged:
+            for image in some:
+                cells = _judged_cells(study, image, readings.standings[image])
+                yield cells if columns is None else cells[[*columns, *FINAL]]
+            continue
+        for cells in scan_corrected(study, some, ["ctc"], columns, categories=columns is not None):
+            yield with_final(cells, {}) if columns is None else cells
 
 
-def _with_judged(study: Study, ctcs: pd.DataFrame, judged: pd.DataFrame) -> pd.DataFrame:
-    """Add judged objects that the machine took for no CTC, in the order of the samples' images and of numbers."""
-    there = set(zip(ctcs["image"], ctcs["object_id"].tolist(), strict=True))
-    keys = zip(judged["image"], judged["object_id"].tolist(), strict=True)
-    more = judged[[key not in there for key in keys]]
-    if more.empty:
-        return ctcs
-    order = {image: place for place, image in enumerate(study.samples["image"])}
-    both = pd.concat([ctcs, more], ignore_index=True) if len(ctcs) else more.reset_index(drop=True)
-    place = both["image"].map(order).to_numpy()
-    return both.iloc[np.lexsort((both["object_id"].to_numpy(), place))].reset_index(drop=True)
+def _judged_cells(study: Study, image: str, standings: Mapping[int, CellStanding]) -> pd.DataFrame:
+    """Return the CTCs of an image and the objects that a reader judged, in the order of their numbers."""
+    objects = corrected_objects(study, image)
+    cells = objects[(objects["kind"] == "ctc") | objects["object_id"].isin(list(standings))]
+    final = with_final(cells, {(image, number): standing for number, standing in standings.items()})
+    return final.sort_values("object_id", kind="stable", ignore_index=True)
 
 
 def _changed(machine: tuple[str, int | None], final: CellStanding) -> bool:

@@ -5,7 +5,10 @@ from __future__ import annotations
 import csv
 import io
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO
 
 import pandas as pd
 
@@ -69,7 +72,13 @@ def _split(text: str) -> tuple[list[str], list[list[str]]]:
 
 def write_csv(table: pd.DataFrame, path: Path) -> None:
     """Write a table as UTF-8 CSV with six significant digits, in place of an older one only when it is whole."""
-    write_whole(path, table.to_csv(index=False, float_format="%.6g", lineterminator="\n").encode())
+    write_whole(path, csv_text(table).encode())
+
+
+def csv_text(table: pd.DataFrame, *, header: bool = True) -> str:
+    """Return a table as CSV with six significant digits, or its rows alone."""
+    text: str = table.to_csv(index=False, header=header, float_format="%.6g", lineterminator="\n")
+    return text
 
 
 def write_whole(path: Path, content: bytes) -> None:
@@ -80,17 +89,31 @@ def write_whole(path: Path, content: bytes) -> None:
     StudyError
         The disk is full or the folder cannot be written to.
     """
+    with replaced_whole(path) as file:
+        file.write(content)
+
+
+@contextmanager
+def replaced_whole(path: Path) -> Iterator[BinaryIO]:
+    """Give a file to be written piece by piece, which takes the place of an older one when the block ends well.
+
+    Raises
+    ------
+    StudyError
+        The disk is full or the folder cannot be written to; the older file is as it was.
+    """
     partial = path.with_name(f".{path.name}.partial-{os.getpid()}")
     try:
         with partial.open("wb") as file:
-            file.write(content)
+            yield file
             file.flush()
             os.fsync(file.fileno())
         partial.replace(path)
     except OSError as error:
-        partial.unlink(missing_ok=True)
         raise StudyError(
             f"the file cannot be written ({error.strerror})",
             where=str(path),
             remedy="Make room on the disk, or name a folder that you may write to",
         ) from error
+    finally:
+        partial.unlink(missing_ok=True)

@@ -34,7 +34,8 @@ RANKS = {
     "progress": 10,
     "napari": 11,
     "cli_review": 12,
-    "cli": 13,
+    "cli_study": 13,
+    "cli": 14,
 }
 
 PURE = ("cells", "patients", "cohorts")

@@ -101,7 +101,7 @@ def machine_labels(study: Study, image: str) -> Labels:
     path = study.folder_of(image) / LABELS
     try:
         labels: Labels = tifffile.imread(path).astype(np.int32)
-    except (OSError, ValueError, tifffile.TiffFileError) as error:
+    except (OSError, ValueError, RuntimeError, tifffile.TiffFileError) as error:  # imagecodecs' are RuntimeErrors.
         raise StudyError(
             f"the labels cannot be read ({type(error).__name__})",
             where=str(path),

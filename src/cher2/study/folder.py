@@ -31,6 +31,7 @@ from numpy.typing import NDArray
 from cher2.cells.objects import empty_objects
 from cher2.errors import StudyError
 from cher2.protocol import Protocol
+from cher2.study.fingerprints import with_fingerprints
 from cher2.study.label_file import write_labels
 from cher2.study.samples import COLUMNS as SAMPLE_COLUMNS
 from cher2.study.tables import read_csv, write_csv, write_whole
@@ -266,6 +267,7 @@ class Study:
             shutil.rmtree(partial, ignore_errors=True)
             partial.mkdir(parents=True)
             fill(partial)
+            score = with_fingerprints(score, partial)
             (partial / SCORE).write_text(json.dumps(score, indent=1, sort_keys=True) + "\n", encoding="utf-8")
             # What has a second name already was made safe under its first one.
             new = [path for path in sorted(partial.iterdir()) if path.stat().st_nlink == 1]

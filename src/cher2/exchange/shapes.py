@@ -60,6 +60,6 @@ def _side(places: NDArray[Any], owner: NDArray[Any], count: int) -> NDArray[np.f
 
 
 def _orientation(yy: NDArray[Any], xx: NDArray[Any], xy: NDArray[Any]) -> NDArray[np.float64]:
-    """Return the angle of the major axis; where an object is as wide as high, scikit-image's 45 degrees."""
+    """Return the angle of the major axis; where an object is as wide as high, 45 degrees one way or the other."""
     angle = 0.5 * np.arctan2(2 * xy, yy - xx)
-    return np.asarray(np.where(yy == xx, np.where(xy < 0, -np.pi / 4, np.pi / 4), angle))
+    return np.asarray(np.where(yy == xx, np.where(xy > 0, np.pi / 4, -np.pi / 4), angle))

@@ -316,13 +316,14 @@ def _read_objects(path: Path, columns: Sequence[str] | None) -> pd.DataFrame:
 
     try:
         table = pyarrow.parquet.read_table(path, columns=columns, partitioning=None)
-    except (OSError, pyarrow.ArrowException) as error:
+        # Its metadata tell pandas' types; damaged, they raise whatever they make it stumble over.
+        frame: pd.DataFrame = table.to_pandas()
+    except (OSError, ValueError, TypeError, LookupError, AttributeError, pyarrow.ArrowException) as error:
         raise StudyError(
             f"the table of objects cannot be read ({type(error).__name__})",
             where=str(path),
             remedy=f"Delete {path.parent.name} and run 'cher2 run' again",
         ) from error
-    frame: pd.DataFrame = table.to_pandas()
     return frame
 
 

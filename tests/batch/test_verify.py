@@ -421,7 +421,7 @@ def test_last_digits_of_another_machine_are_noted(study):
     path = study.folder_of(IMAGE) / "measured.parquet"
     edit_table(path, lambda t: t.__setitem__("ck_mean", t["ck_mean"] * (1 + 1e-9)))
     assert ("measured", "differs", IMAGE, "ck_mean") in told(verify(study, None))
-    edit_json(study.path / "provenance.json", lambda record: record["machine"].__setitem__("architecture", "arm64"))
+    edit_json(study.path / "provenance.json", lambda record: record["runs"][0]["machine"].update(architecture="arm64"))
     found = verify(study, None)
     assert ("measured", "note", IMAGE, "ck_mean") in told(found)
     assert not [row for row in told(found, level="differs") if row[0] == "measured"]

@@ -16,7 +16,7 @@ from cher2.review.results import LOST
 from cher2.study.fingerprints import digest_of
 from cher2.study.folder import IDENTITY, Study, image_id
 from cher2.study.machine import describe_machine
-from cher2.study.provenance import digest_of_images, software
+from cher2.study.provenance import digest_of_images, runs_of, software
 
 KNOWN = {
     *("protocol.toml", "samples.csv", "clinical.csv", "provenance.json", IDENTITY, "images", ".measured", EDITS),
@@ -112,15 +112,19 @@ def other_versions(protocol: Protocol, record: Mapping[str, Any]) -> str:
 
 
 def same_machine(record: Mapping[str, Any]) -> bool:
-    """Say whether the libraries and the processor are those that a study was last computed with."""
-    machine, versions = record.get("machine"), record.get("software")
-    if not isinstance(machine, dict) or not isinstance(versions, dict):
-        return False
-    # How many threads were allowed is no part of it: Dask changes that in the process that starts its workers.
-    return _processor(machine) == _processor(describe_machine()) and software().items() <= versions.items()
+    """Say whether every run of a study had the libraries and the processor that are here: any may have measured it."""
+    processor, versions, runs = _processor(describe_machine()), software(), runs_of(record)
+    return bool(runs) and all(
+        isinstance(run.get("machine"), dict)
+        and isinstance(run.get("software"), dict)
+        and _processor(run["machine"]) == processor
+        and versions.items() <= run["software"].items()
+        for run in runs
+    )
 
 
 def _processor(machine: Mapping[str, Any]) -> tuple[Any, ...]:
+    """Return what of a machine decides a sum's last digits; limits of threads, which Dask changes here, do not."""
     arithmetic = machine.get("arithmetic")
     arithmetic = arithmetic if isinstance(arithmetic, dict) else {}
     told = {**machine, **arithmetic}

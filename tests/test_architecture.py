@@ -35,7 +35,8 @@ RANKS = {
     "napari": 11,
     "cli_info": 12,
     "cli_review": 12,
-    "cli": 13,
+    "cli_study": 13,
+    "cli": 14,
 }
 
 PURE = ("cells", "patients", "cohorts")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import socket
 import subprocess
 import sys
 from fractions import Fraction
@@ -197,6 +198,20 @@ def test_the_protocol_in_force_is_stored_with_where_the_numbers_come_from(scored
     assert str(scored.path.parent) not in json.dumps(record)
     # The report finds the images again by this path.
     assert (scored.path / record["images"]).resolve() == scored.images.resolve()
+
+
+def test_the_computers_name_is_kept_only_where_it_is_asked_for(scored, images, command, tmp_path, synthetic):
+    assert "host" not in json.loads((scored.path / "provenance.json").read_text(encoding="utf-8"))["machine"]
+    words = ["run", images, "-o", tmp_path / "study", "--workers", 1, "--name-host"]
+    assert command(*words).code == 0
+    record = json.loads((tmp_path / "study" / "provenance.json").read_text(encoding="utf-8"))
+    assert record["machine"]["host"] == socket.gethostname()
+    assert set(record["inputs"]) == {"images"}
+    assert command(*words[:-1], "--clinical", synthetic / "clinical.csv").code == 0
+    record = json.loads((tmp_path / "study" / "provenance.json").read_text(encoding="utf-8"))
+    assert "host" not in record["machine"]
+    assert set(record["inputs"]) == {"clinical_table", "images"}
+    assert [run["command"][-1] for run in record["runs"]] == ["--name-host", "clinical.csv"]
 
 
 def test_the_truth_is_nearly_found(scored, synthetic, cells):

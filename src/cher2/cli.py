@@ -15,7 +15,7 @@ import typer
 from rich.console import Console
 
 import cher2
-from cher2 import cli_info, cli_review
+from cher2 import cli_info, cli_review, cli_study
 from cher2.cli_review import Reviews, StudyFolder
 from cher2.errors import Cher2Error, GradingError
 
@@ -81,6 +81,9 @@ def run(
     scheduler: Annotated[str | None, typer.Option(metavar="ADDR", help="Dask scheduler, tcp://...")] = None,
     force: Annotated[bool, typer.Option("--force", help="Do everything anew.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be done; write nothing.")] = False,
+    name_host: Annotated[
+        bool, typer.Option("--name-host", help="Keep this computer's name in the provenance.")
+    ] = False,
     reviews: Reviews = "",
 ) -> None:
     """Score a folder of images: cells, patients, cohorts and a report."""
@@ -99,8 +102,10 @@ def run(
     if dry_run:
         print("Dry run: nothing was written.")
         return
+    given = {"protocol": protocol, "sample_sheet": samples, "clinical_table": clinical}
+    engine: dict[str, Any] = {"workers": workers, "scheduler": scheduler, "reviews": reviews}
     with showing() as progress:
-        result = carry_out(plan, home, table, workers=workers, scheduler=scheduler, progress=progress, reviews=reviews)
+        result = carry_out(plan, home, table, progress=progress, given=given, name_host=name_host, **engine)
     page = write_report(result.study, result.derived)
     _print_derived(result.derived)
     _print_notes(assumptions(home), result.derived)
@@ -265,6 +270,7 @@ for _name, _command in (
     ("agreement", cli_review.agreement),
     ("export", cli_review.export),
     ("import", cli_review.import_),
+    ("verify", cli_study.verify),
 ):
     app.command(_name)(_command)
 

@@ -78,20 +78,23 @@ def agreement(study: StudyFolder, reviews: Reviews = "") -> None:
 def export(
     study: StudyFolder,
     form: Annotated[
-        Literal["qupath", "labels", "decisions"],
-        typer.Option("--as", help="GeoJSON of outlines; label images (OME-TIFF); decisions (CSV)."),
+        Literal["qupath", "labels", "decisions", "mcmicro", "cellprofiler", "anndata"],
+        typer.Option("--as", help="Outlines (GeoJSON); label images (OME-TIFF); decisions or tables (CSV); AnnData."),
     ],
     output: Annotated[
-        Path, typer.Option("-o", "--output", metavar="OUT", help="Folder to write; a file for decisions.")
+        Path, typer.Option("-o", "--output", metavar="OUT", help="Folder to write; a file for decisions and anndata.")
     ],
     reviews: Reviews = "",
     force: Annotated[bool, typer.Option("--force", help="Replace files that are there.")] = False,
 ) -> None:
-    """Write outlines with their classes, labels or decisions for other programs."""
+    """Write outlines with their classes, labels, tables of objects or decisions for other programs."""
     from cher2.exchange.export import export as write
+    from cher2.progress import counting
     from cher2.study.folder import Study
 
-    print(write(Study.open(study), form, output, reviews, force=force))
+    with counting("images exported") as progress:
+        written = write(Study.open(study), form, output, reviews, force=force, progress=progress)
+    print(written)
 
 
 def import_(

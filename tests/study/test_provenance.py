@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import socket
 from types import SimpleNamespace
 
 import fsspec
@@ -12,10 +13,20 @@ import numpy
 import pytest
 
 import cher2
-from cher2.errors import ImageError
+from cher2.errors import ImageError, StudyError
 from cher2.images.files import ImageFile
 from cher2.protocol import Protocol
-from cher2.study.provenance import file_digest, file_stamp, read_provenance, software, write_provenance
+from cher2.study.machine import NAME_HOST, describe_machine
+from cher2.study.provenance import (
+    digests_of_given,
+    file_digest,
+    file_stamp,
+    read_provenance,
+    runs_of,
+    software,
+    without_places,
+    write_provenance,
+)
 
 
 def test_versions_of_what_changes_a_number():
@@ -153,7 +164,7 @@ def test_a_link_in_a_folder_is_not_followed_out_of_it(folder, look):
 def test_a_folder_in_a_store(folder, tmp_path):
     memory = fsspec.filesystem("memory")
     memory.put(str(folder.paths[0]), f"/{tmp_path.name}/a.zarr", recursive=True)
-    place = SimpleNamespace(fs=memory, path=f"/{tmp_path.name}/a.zarr", name="a.zarr")
+    place = SimpleNamespace(protocol="memory", fs=memory, path=f"/{tmp_path.name}/a.zarr", name="a.zarr")
     stored = ImageFile("a.zarr", (place,))
     assert file_digest(stored) == file_digest(folder)
     stamp = file_stamp(stored)
@@ -163,9 +174,62 @@ def test_a_folder_in_a_store(folder, tmp_path):
     assert file_stamp(stored) != stamp
     # A store that tells no times: the bytes themselves do.
     silent = SimpleNamespace(isdir=memory.isdir, open=memory.open, find=lambda *_, **__: sizes_only(memory, place.path))
-    untold = ImageFile("a.zarr", (SimpleNamespace(fs=silent, path=place.path, name="a.zarr"),))
+    untold = ImageFile("a.zarr", (SimpleNamespace(protocol="memory", fs=silent, path=place.path, name="a.zarr"),))
     assert file_stamp(untold)[0][2] == file_digest(stored)
 
 
 def sizes_only(store, path):
     return {name: {"size": facts["size"]} for name, facts in store.find(path, detail=True).items()}
+
+
+@pytest.mark.parametrize(
+    ("word", "kept"),
+    [
+        ("--workers", "--workers"),
+        ("/home/jane/images", "images"),
+        ("--protocol=/home/jane/p.toml", "--protocol=p.toml"),
+        ("postgresql://jane:secret@host/lab", "postgresql://..."),
+        ("postgresql://jane:secret@host", "postgresql://..."),
+        ("--reviews=postgresql://jane:secret@host", "--reviews=postgresql://..."),
+        ("tcp://node17:8786", "tcp://..."),
+        ("a=b", "a=b"),
+    ],
+)
+def test_words_of_a_command_lose_folders_servers_and_passwords(word, kept):
+    assert without_places(word) == kept
+
+
+def test_the_machine_is_described_and_not_named(monkeypatch):
+    monkeypatch.delenv(NAME_HOST, raising=False)
+    machine = describe_machine()
+    assert {"system", "architecture", "cores", "memory_gb", "arithmetic"} <= set(machine)
+    assert machine["memory_gb"] > 0
+    assert "blas" in machine["arithmetic"]
+    assert socket.gethostname() not in machine.values()
+    assert describe_machine(name_host=True)["host"] == socket.gethostname()
+    monkeypatch.setenv(NAME_HOST, "0")
+    assert "host" not in describe_machine()
+    monkeypatch.setenv(NAME_HOST, "1")
+    assert describe_machine()["host"] == socket.gethostname()
+
+
+def test_every_run_is_kept_and_an_earlier_record_is_the_first(tmp_path):
+    words = {"images": tmp_path / "images", "protocol": Protocol(), "command": ["cher2"]}
+    (tmp_path / "provenance.json").write_text('{"n_files": 1, "images": "../old"}', encoding="utf-8")
+    for number in (2, 3):
+        write_provenance(tmp_path, **words, started=f"202{number}", n_files=number)
+    record = read_provenance(tmp_path)
+    assert [run["n_files"] for run in runs_of(record)] == [1, 2, 3]
+    assert record["n_files"] == 3
+    assert record["images"] == "images"
+    assert all("runs" not in run for run in record["runs"])
+    assert runs_of({}) == []
+
+
+def test_given_files_are_told_by_their_digests(tmp_path):
+    sheet = tmp_path / "sheet.csv"
+    sheet.write_bytes(b"image,patient_id\n")
+    digests = digests_of_given({"sample_sheet": sheet, "clinical_table": None})
+    assert digests == {"sample_sheet": hashlib.blake2b(b"image,patient_id\n", digest_size=16).hexdigest()}
+    with pytest.raises(StudyError, match="cannot be read"):
+        digests_of_given({"sample_sheet": tmp_path / "none.csv"})

@@ -127,7 +127,9 @@ def test_an_image_is_written_and_read(study):
     assert np.array_equal(stored, labels)
     assert study.objects_of("a.tif")["object_id"].tolist() == [1, 2, 3]
     assert study.objects_of("a.tif", columns=["object_id"]).columns.tolist() == ["object_id"]
-    assert study.score_of("a.tif") == {"image": "a.tif"}
+    score = study.score_of("a.tif")
+    assert set(score.pop("files")) == {path.name for path in folder.iterdir()}
+    assert score == {"image": "a.tif"}
     assert study.has_results()
 
 
@@ -258,7 +260,9 @@ def test_no_image_gives_an_empty_table_with_every_column(study):
 def test_a_score_is_json_that_a_person_can_read(study):
     write(study)
     text = (study.folder_of("a.tif") / "score.json").read_text(encoding="utf-8")
-    assert json.loads(text) == {"image": "a.tif"}
+    score = json.loads(text)
+    assert set(score) == {"files", "image"}
+    assert score["image"] == "a.tif"
     assert text.endswith("}\n")
 
 

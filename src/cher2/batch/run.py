@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 import sys
 from collections import defaultdict, deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -21,7 +21,7 @@ from cher2.images.places import place, shown
 from cher2.report.derive import Derived, derive, read_clinical
 from cher2.review.open_log import stored_decisions
 from cher2.study.folder import Study
-from cher2.study.provenance import now, write_provenance
+from cher2.study.provenance import digests_of_given, now, write_provenance
 from cher2.study.tables import write_csv, write_whole
 
 
@@ -110,7 +110,14 @@ def run_study(
     home = Study(Path(study))
     plan = make_plan(place(images), home, protocol=paths.get("protocol"), samples=paths.get("samples"), force=force)
     table = read_clinical(Path(clinical), plan.protocol) if clinical is not None else None
-    return carry_out(plan, home, table, workers=workers, scheduler=scheduler, progress=progress, reviews=reviews)
+    given = {
+        "protocol": paths.get("protocol"),
+        "sample_sheet": paths.get("samples"),
+        "clinical_table": None if clinical is None else Path(clinical),
+    }
+    return carry_out(
+        plan, home, table, workers=workers, scheduler=scheduler, progress=progress, reviews=reviews, given=given
+    )
 
 
 def carry_out(
@@ -122,9 +129,11 @@ def carry_out(
     scheduler: str | None = None,
     progress: Report | None = None,
     reviews: str = "",
+    given: Mapping[str, Path | None] | None = None,
+    name_host: bool = False,
 ) -> RunResult:
-    """Do what a plan says; see :func:`run_study`."""
-    started = now()
+    """Do what a plan says; see :func:`run_study`. `given` are the files of sheet and tables, for the provenance."""
+    started, digests = now(), digests_of_given(given or {})
     if study.exists():
         # A database that cannot be read is told before the work of hours, not after it.
         stored_decisions(study, reviews)
@@ -148,7 +157,14 @@ def carry_out(
         write_csv(clinical, study.path / "clinical.csv")
     counts = {"n_files": len(plan.files), "n_failed": len(failed), "n_frames": sum(map(len, frames.values()))}
     write_provenance(
-        study.path, images=plan.images, protocol=plan.protocol, command=sys.argv, started=started, **counts
+        study.path,
+        images=plan.images,
+        protocol=plan.protocol,
+        command=sys.argv,
+        started=started,
+        given=digests,
+        name_host=name_host,
+        **counts,
     )
     return RunResult(study, derive(study, reviews=reviews), errors)
 

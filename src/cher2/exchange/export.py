@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from itertools import count
 from pathlib import Path
-from typing import Literal
+from typing import Literal, TextIO
 
 import numpy as np
 import pandas as pd
 import tifffile
 
 from cher2.errors import ReviewError, StudyError
+from cher2.exchange.anndata_file import check_anndata, write_anndata
+from cher2.exchange.quantification import OBJECTS, cellprofiler_image, cellprofiler_objects, mcmicro_table
 from cher2.exchange.qupath import feature_collection, geojson_text, namespace_of
 from cher2.review.cells import scored_images
 from cher2.review.decisions_csv import decisions_csv, guarded_columns
@@ -22,25 +27,33 @@ from cher2.review.results import decided, with_final
 from cher2.study.folder import Study
 from cher2.study.tables import write_whole
 
-Form = Literal["qupath", "labels", "decisions"]
+Form = Literal["qupath", "labels", "decisions", "mcmicro", "cellprofiler", "anndata"]
+
+Progress = Callable[[int, int], None]
+"""Called with the images that are done and their number."""
 
 
-def export(study: Study, form: Form, out: Path, reviews: str = "", *, force: bool = False) -> str:
-    """Write a study's outlines or decisions for other programs.
+def export(
+    study: Study, form: Form, out: Path, reviews: str = "", *, force: bool = False, progress: Progress | None = None
+) -> str:
+    """Write a study's objects, outlines or decisions for other programs.
 
     Parameters
     ----------
     study : Study
         With its images scored.
-    form : {"qupath", "labels", "decisions"}
+    form : {"qupath", "labels", "decisions", "mcmicro", "cellprofiler", "anndata"}
         GeoJSON files with outlines, classes and measurements, one an image; label images as OME-TIFF, one an image,
-        whose values are ``object_id``; or the decisions as one CSV file, in the order of the log.
+        whose values are ``object_id``; the decisions as one CSV file, in the order of the log; MCMICRO's table, one an
+        image; CellProfiler's ``Image.csv`` and ``Cells.csv``; or one AnnData file.
     out : Path
-        The folder to write, or for decisions the file.
+        The folder to write, or for decisions and AnnData the file.
     reviews : str
         The database of readers' decisions, as of :func:`cher2.review.open_log.open_log`.
     force : bool
         Whether files that are there are replaced.
+    progress : callable, optional
+        Called after each image.
 
     Returns
     -------
@@ -53,25 +66,89 @@ def export(study: Study, form: Form, out: Path, reviews: str = "", *, force: boo
         Something is there already, cannot be read or cannot be written.
     ReviewError
         Readers' decisions cannot be read, or there are none to be exported.
+    Cher2Error
+        AnnData is wanted and not installed.
     """
     if form == "decisions":
         return _export_decisions(study, out, reviews, force=force)
-    images = scored_images(study)
-    if form == "qupath":
-        entries = stored_decisions(study, reviews)
-        standings = decided(Ledger(study, entries)) if entries else {}
-        namespace = namespace_of(study.identity)
+    images, done = scored_images(study), progress or (lambda done, total: None)
+    if form == "labels":
 
-        def write(image: str, path: Path) -> None:
-            objects = with_final(corrected_objects(study, image), standings)
-            write_whole(
-                path, geojson_text(feature_collection(corrected_labels(study, image), objects, namespace)).encode()
-            )
+        def write_labels(image: str, path: Path) -> None:
+            _write_labels(study, image, path)
 
-        return _export_images(study, images, out, ".geojson", write, force=force)
-    return _export_images(
-        study, images, out, ".labels.ome.tif", lambda image, path: _write_labels(study, image, path), force=force
-    )
+        return _export_images(study, images, out, ".labels.ome.tif", write_labels, done, force=force)
+    if form == "anndata":
+        return _export_anndata(study, images, out, reviews, done, force=force)
+    objects_of = final_objects(study, reviews)
+    if form == "cellprofiler":
+        return _export_cellprofiler(study, images, objects_of, out, done, force=force)
+    if form == "mcmicro":
+
+        def write_table(image: str, path: Path) -> None:
+            write_csv_whole(mcmicro_table(objects_of(image), corrected_labels(study, image)), path)
+
+        return _export_images(study, images, out, "_cell.csv", write_table, done, force=force)
+    namespace = namespace_of(study.identity)
+
+    def write_outlines(image: str, path: Path) -> None:
+        collection = feature_collection(corrected_labels(study, image), objects_of(image), namespace)
+        write_whole(path, geojson_text(collection).encode())
+
+    return _export_images(study, images, out, ".geojson", write_outlines, done, force=force)
+
+
+def final_objects(study: Study, reviews: str) -> Callable[[str], pd.DataFrame]:
+    """Return a function that gives the objects of a frame with ``kind_final, grade, reader, reviewed_at``."""
+    entries = stored_decisions(study, reviews)
+    standings = decided(Ledger(study, entries)) if entries else {}
+    return lambda image: with_final(corrected_objects(study, image), standings)
+
+
+def write_csv_whole(table: pd.DataFrame, path: Path) -> None:
+    """Write a table as CSV with all digits."""
+    write_whole(path, table.to_csv(index=False, lineterminator="\n").encode())
+
+
+def _export_anndata(study: Study, images: list[str], out: Path, reviews: str, done: Progress, *, force: bool) -> str:
+    check_anndata()
+    _check_free(out, force=force)
+    objects_of = final_objects(study, reviews)
+
+    def one(image: str) -> pd.DataFrame:
+        objects = objects_of(image)
+        done(next(number), len(images))
+        return objects
+
+    number = count(1)
+    _make_folder(out.parent)
+    return f"{write_anndata(study, images, one, out)} objects: {out}"
+
+
+def _export_cellprofiler(
+    study: Study,
+    images: list[str],
+    objects_of: Callable[[str], pd.DataFrame],
+    out: Path,
+    done: Progress,
+    *,
+    force: bool,
+) -> str:
+    """Write CellProfiler's two tables image by image: no more than one frame's objects are held."""
+    paths = [out / "Image.csv", out / f"{OBJECTS}.csv"]
+    for path in paths:
+        _check_free(path, force=force)
+    _make_folder(out)
+    samples = study.samples.drop_duplicates("image").set_index("image", drop=False)
+    with written_whole(paths[0]) as of_images, written_whole(paths[1]) as of_objects:
+        for number, image in enumerate(images, start=1):
+            objects = objects_of(image)
+            rows = cellprofiler_objects(objects, corrected_labels(study, image), number)
+            row = cellprofiler_image(samples.loc[image].to_dict(), number, len(objects))
+            for file, table in ((of_images, row), (of_objects, rows)):
+                table.to_csv(file, index=False, header=number == 1, lineterminator="\n")
+            done(number, len(images))
+    return f"{len(images)} images: {paths[0]}, {paths[1]}"
 
 
 def _export_decisions(study: Study, out: Path, reviews: str, *, force: bool) -> str:
@@ -86,22 +163,50 @@ def _export_decisions(study: Study, out: Path, reviews: str, *, force: bool) -> 
 
 
 def _export_images(
-    study: Study, images: list[str], out: Path, suffix: str, write: Callable[[str, Path], None], *, force: bool
+    study: Study,
+    images: list[str],
+    out: Path,
+    suffix: str,
+    write: Callable[[str, Path], None],
+    done: Progress,
+    *,
+    force: bool,
 ) -> str:
     paths = {image: out / f"{study.folder_of(image).name}{suffix}" for image in images}
     for path in paths.values():
         _check_free(path, force=force)
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise StudyError(
-            f"the folder cannot be made ({error.strerror})", where=str(out), remedy="Name another with -o"
-        ) from error
-    for image, path in paths.items():
+    _make_folder(out)
+    for number, (image, path) in enumerate(paths.items(), start=1):
         write(image, path)
+        done(number, len(paths))
     index = guarded_columns(pd.DataFrame({"image": images, "file": [path.name for path in paths.values()]}))
     write_whole(out / "images.csv", index.to_csv(index=False, lineterminator="\n").encode())
     return f"{len(images)} files: {out}"
+
+
+def _make_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise StudyError(
+            f"the folder cannot be made ({error.strerror})", where=str(folder), remedy="Name another with -o"
+        ) from error
+
+
+@contextmanager
+def written_whole(path: Path) -> Iterator[TextIO]:
+    """Open a text file that takes its place only when it is whole."""
+    partial = path.with_name(f".{path.name}.partial-{os.getpid()}")
+    try:
+        with partial.open("w", encoding="utf-8", newline="") as file:
+            yield file
+        partial.replace(path)
+    except OSError as error:
+        raise StudyError(
+            f"the file cannot be written ({error.strerror})", where=str(path), remedy="Make room on the disk"
+        ) from error
+    finally:
+        partial.unlink(missing_ok=True)
 
 
 def _check_free(path: Path, *, force: bool) -> None:

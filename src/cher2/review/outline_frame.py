@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -99,9 +100,11 @@ def machine_labels(study: Study, image: str) -> Labels:
     import tifffile
 
     path = study.folder_of(image) / LABELS
+    # What tifffile and imagecodecs raise at bytes that make no sense: they promise no common class.
+    faults = (OSError, ValueError, TypeError, LookupError, ArithmeticError, RuntimeError, MemoryError, struct.error)
     try:
         labels: Labels = tifffile.imread(path).astype(np.int32)
-    except (OSError, ValueError, tifffile.TiffFileError) as error:
+    except (*faults, tifffile.TiffFileError) as error:
         raise StudyError(
             f"the labels cannot be read ({type(error).__name__})",
             where=str(path),

@@ -32,6 +32,7 @@ from cher2.cells.objects import empty_objects
 from cher2.errors import StudyError
 from cher2.images.places import refuse_url
 from cher2.protocol import Protocol
+from cher2.study.fingerprints import with_fingerprints
 from cher2.study.label_file import write_labels
 from cher2.study.samples import COLUMNS as SAMPLE_COLUMNS
 from cher2.study.tables import read_csv, write_csv, write_whole
@@ -269,6 +270,7 @@ class Study:
             shutil.rmtree(partial, ignore_errors=True)
             partial.mkdir(parents=True)
             fill(partial)
+            score = with_fingerprints(score, partial)
             (partial / SCORE).write_text(json.dumps(score, indent=1, sort_keys=True) + "\n", encoding="utf-8")
             # What has a second name already was made safe under its first one.
             new = [path for path in sorted(partial.iterdir()) if path.stat().st_nlink == 1]
@@ -317,13 +319,14 @@ def _read_objects(path: Path, columns: Sequence[str] | None) -> pd.DataFrame:
 
     try:
         table = pyarrow.parquet.read_table(path, columns=columns, partitioning=None)
-    except (OSError, pyarrow.ArrowException) as error:
+        # Its metadata tell pandas' types; damaged, they raise whatever they make it stumble over.
+        frame: pd.DataFrame = table.to_pandas()
+    except (OSError, ValueError, TypeError, LookupError, AttributeError, pyarrow.ArrowException) as error:
         raise StudyError(
             f"the table of objects cannot be read ({type(error).__name__})",
             where=str(path),
             remedy=f"Delete {path.parent.name} and run 'cher2 run' again",
         ) from error
-    frame: pd.DataFrame = table.to_pandas()
     return frame
 
 

@@ -1,6 +1,7 @@
 """Where a study's numbers come from: versions, command, protocol, inputs, times.
 
-No user's name and no absolute path is written: a study can be handed on as it is.
+No user's name, no computer's name and no absolute path is written: a study can be handed on as it is. Only where the
+images lie as seen from the study is told, since the review must find them again.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ import hashlib
 import json
 import os
 import platform
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
@@ -17,15 +18,22 @@ from pathlib import Path
 from typing import Any
 
 import cher2
+from cher2.cells.score import ALGORITHM
 from cher2.cells.segmenters.registry import segmenter_versions
-from cher2.errors import ImageError
+from cher2.errors import ImageError, StudyError
 from cher2.images.files import ImageFile
 from cher2.images.image_folders import files_below, is_folder, open_below
 from cher2.images.places import is_remote, shown
 from cher2.images.remote import RemoteFile
 from cher2.images.remote_folder import remote_stamp
 from cher2.protocol import Protocol
+from cher2.study.fingerprints import digest_of
+from cher2.study.folder import Study, file_of
+from cher2.study.machine import describe_machine
 from cher2.study.tables import write_whole
+
+WRITTEN_BY_RUN = ("protocol.toml", "samples.csv", "errors.csv")
+"""Files of a study that only ``cher2 run`` writes, so that their digests hold until the next run."""
 
 PACKAGES = (
     "numpy",
@@ -37,19 +45,31 @@ PACKAGES = (
     "imagecodecs",
     "pyarrow",
     "zarr",
+    "statsmodels",
+    "pydantic",
+    "sqlalchemy",
+    "dask",
+    "distributed",
 )
-"""The libraries whose versions can change a number."""
+"""The libraries that cher2 needs: those whose versions can change a number, and those that carry a run."""
+
+OPTIONAL = ("zarr", "ome-zarr", "nd2", "liffile", "czifile", "fsspec", "anndata", "psycopg")
+"""Libraries of extras, told where they are installed."""
 
 
 def software() -> dict[str, str]:
-    """Return the versions of cher2, of Python and of the libraries that can change a number."""
-    versions = {"cher2": cher2.__version__, "python": platform.python_version()}
+    """Return the versions of cher2, its algorithm, Python and the libraries that it uses."""
+    versions = {"cher2": cher2.__version__, "algorithm": ALGORITHM, "python": platform.python_version()}
     for package in PACKAGES:
-        try:
-            versions[package] = version(package)
-        except PackageNotFoundError:
-            versions[package] = "not installed under this name"
-    return versions
+        versions[package] = _version(package) or "not installed under this name"
+    return versions | {package: number for package in OPTIONAL if (number := _version(package))}
+
+
+def _version(package: str) -> str:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return ""
 
 
 def file_stamp(file: ImageFile) -> list[list[Any]]:
@@ -136,35 +156,102 @@ def now() -> str:
 
 
 def write_provenance(
-    study: Path, *, images: Path, protocol: Protocol, command: Sequence[str], started: str, **facts: Any
+    study: Path,
+    *,
+    images: Path,
+    protocol: Protocol,
+    command: Sequence[str],
+    started: str,
+    given: Mapping[str, str] | None = None,
+    name_host: bool = False,
+    **facts: Any,
 ) -> None:
-    """Write ``provenance.json`` into a study folder.
+    """Write ``provenance.json`` into a study folder: the newest run, and under ``runs`` every run in order.
 
     Parameters
     ----------
     study, images : Path
-        The study folder and the image folder; written relative to the study. A URL is written without query,
-        user and password.
+        The study folder, with its samples and results written, and the image folder; written relative to the study. A
+        URL is written without query, user and password.
     protocol : Protocol
         The protocol in force.
     command : sequence of str
-        The command's words; of paths among them, only the last part is kept.
+        The command's words; of paths among them only the last part is kept, of addresses only their kind.
     started : str
         When the run began.
+    given : dict of str, optional
+        Digests of the files that the run was given besides images; see :func:`digests_of_given`.
+    name_host : bool
+        Whether the computer's name is told; see :func:`cher2.study.machine.describe_machine`.
     **facts
         Counts and whatever else is worth keeping.
+
+    Raises
+    ------
+    StudyError
+        The disk is full.
     """
-    record = {
+    run = {
         "software": software() | segmenter_versions(protocol.segmentation),
         "platform": f"{platform.system()} {platform.machine()}",
-        "command": [_without_folders(word) for word in command],
+        "machine": describe_machine(name_host=name_host),
+        "command": [without_places(word) for word in command],
         "images": shown(images) if is_remote(images) else relative_path(images, study),
         "protocol": {"name": protocol.name, "fingerprint": protocol.fingerprint()},
+        "inputs": {**(given or {}), "images": digest_of_images(Study(study))},
+        "files": {name: digest_of(study / name) for name in WRITTEN_BY_RUN if (study / name).is_file()},
         "started": started,
         "ended": now(),
         **facts,
     }
+    record = {**run, "runs": [*runs_of(read_provenance(study)), run]}
     write_whole(study / "provenance.json", (json.dumps(record, indent=1, sort_keys=True) + "\n").encode())
+
+
+def digest_of_images(study: Study) -> str:
+    """Return one digest over all scored image files of a study: their names and digests, in the order of samples.
+
+    Returns
+    -------
+    str
+        BLAKE2b of a line "digest, two spaces, name" for each file; empty where there is no list of samples.
+    """
+    if not study.exists():
+        return ""
+    digests: dict[str, str] = {}
+    for image in study.samples["image"]:
+        source = (study.score_of(image) or {}).get("source")
+        if isinstance(source, dict):
+            digests[image if source.get("frames", 1) == 1 else file_of(image)] = str(source.get("digest", ""))
+    lines = "".join(f"{digest}  {name}\n" for name, digest in digests.items())
+    return hashlib.blake2b(lines.encode(errors="surrogatepass"), digest_size=16).hexdigest()
+
+
+def runs_of(record: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Return the runs that a provenance tells of, oldest first; of an earlier cher2's, its only one."""
+    runs = record.get("runs")
+    if isinstance(runs, list):
+        return [run for run in runs if isinstance(run, dict)]
+    return [dict(record)] if record else []
+
+
+def digests_of_given(files: Mapping[str, Path | None]) -> dict[str, str]:
+    """Return the digests of files that a run is given, by what they are, such as ``sample_sheet``; None is left out.
+
+    Raises
+    ------
+    StudyError
+        A file cannot be read.
+    """
+    digests: dict[str, str] = {}
+    for what, path in files.items():
+        try:
+            digests |= {what: digest_of(path)} if path is not None else {}
+        except OSError as error:
+            raise StudyError(
+                f"the file cannot be read ({error.strerror})", where=str(path), remedy="Name a file that is there"
+            ) from error
+    return digests
 
 
 def read_provenance(study: Path) -> dict[str, Any]:
@@ -184,10 +271,12 @@ def relative_path(path: Path, start: Path) -> str:
         return ""
 
 
-def _without_folders(word: str) -> str:
-    # Of an address neither the user nor the password nor a query is told, whatever it is of.
-    _, mark, address = word.rpartition("://")
+def without_places(word: str) -> str:
+    """Return a word of a command without folders, servers and passwords."""
+    option, mark, value = word.partition("=")
+    if mark and option.startswith("-"):
+        return f"{option}={without_places(value)}"
+    scheme, mark, _ = word.partition("://")
     if mark:
-        host, _, path = address.partition("?")[0].partition("/")
-        word = f"/{path}" if path else host.rpartition("@")[2]
+        return f"{scheme}://..."
     return Path(word).name if ("/" in word or "\\" in word) else word

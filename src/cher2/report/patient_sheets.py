@@ -109,10 +109,11 @@ def choose_cells(cells: pd.DataFrame, most: int = MOST_CELLS) -> pd.DataFrame:
     return ctcs.iloc[np.concatenate(rows)] if rows else ctcs
 
 
-def counted_once(cells: pd.DataFrame) -> pd.Series[bool]:
-    """Say which rows of ``cells.csv`` are CTCs that are nobody's duplicates."""
-    once: pd.Series[bool] = (cells["kind_final"] == "ctc") & cells["duplicate_of"].fillna("").eq("")
-    return once
+def counted_once(cells: pd.DataFrame) -> NDArray[np.bool_]:
+    """Say which cells are CTCs, by their final kind where there is one, and nobody's duplicates."""
+    kind = cells["kind_final"] if "kind_final" in cells else cells["kind"]
+    is_copy = cells["duplicate_of"].notna() & (cells["duplicate_of"] != "")
+    return ((kind == "ctc") & ~is_copy).to_numpy(bool)
 
 
 def patient_sheets(

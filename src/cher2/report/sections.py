@@ -108,12 +108,15 @@ def study_sections(study: Study, derived: Derived, frames: StudyFrames, reviews:
 def _sheets(derived: Derived, frames: StudyFrames) -> tuple[list[PatientSheet], int]:
     columns = ["patient_id", "image", "kind", "duplicate_of"]
     in_frames = [
-        batch[counted_once(batch)].groupby(["patient_id", "image"], sort=False).size()
+        batch[counted_once(batch)].groupby(["patient_id", "image"], sort=False, observed=True).size()
         for batch in derived.cell_table.batches(columns)
     ]
-    counts = pd.concat(in_frames).rename("ctcs").reset_index() if in_frames else pd.DataFrame()
-    if counts.empty:
+    if not any(map(len, in_frames)):
         return [], 0
+    # Batch by batch texts are categories of their own.
+    counts = pd.concat(
+        [found.rename("ctcs").reset_index().astype({"patient_id": str, "image": str}) for found in in_frames]
+    )
     chosen = choose_cells(derived.cell_table.of_images(choose_frames(counts)))
     of = {str(patient): int(number) for patient, number in counts.groupby("patient_id")["ctcs"].sum().items()}
     return patient_sheets(frames, chosen, of, study_contrast(frames, chosen))
@@ -125,8 +128,10 @@ def _intensities(study: Study, derived: Derived) -> SvgFigure:
     her2, grades = [np.empty(0)], [np.empty(0)]
     for batch in derived.cell_table.batches(columns):
         ctcs = batch[counted_once(batch)]
+        # Images that no reader has looked at come with the machine's grade alone.
+        grade = ctcs["grade"] if "grade" in ctcs else ctcs["grade_auto"]
         her2.append(ctcs["her2_intensity"].to_numpy(float, na_value=np.nan))
-        grades.append(ctcs["grade"].to_numpy(float, na_value=np.nan))
+        grades.append(grade.to_numpy(float, na_value=np.nan))
     counts = count_intensities(np.concatenate(her2), np.concatenate(grades), _leukocytes(study), rules.cutoffs)
     return intensity_figure(counts, rules.cutoffs, UNIT_TITLES[rules.unit])
 

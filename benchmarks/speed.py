@@ -131,7 +131,8 @@ def score_once(path: Path, study: Study | None = None) -> dict[str, float]:
         study.forget(image.name, measured=False)
         started = time.perf_counter()
         study.write_measured(image.name, scored.labels, scored.objects, {"image": image.name})
-        study.write_graded(image.name, scored.objects, {"image": image.name})
+        found = study.newest(image.name)
+        study.write_graded([found], scored.objects, [len(scored.objects)], [{"image": image.name}])
         seconds["write labels and table"] = time.perf_counter() - started
     return seconds
 

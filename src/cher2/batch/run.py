@@ -196,6 +196,8 @@ class _Scoring:
         self.frames = dict(plan.measured)
         self.failed: list[FileOutcome] = []
         self.state = Progress(done=len(self.frames), total=len(plan.files))
+        # A file that is measured again has lost the grades of its frames.
+        self._graded = plan.graded
         rows = plan.samples
         # Two patients may each have a draw "1": only both names together tell the sample.
         self._sample_of = dict(zip(rows["image"], zip(rows["patient_id"], rows["sample_id"], strict=True), strict=True))
@@ -231,12 +233,8 @@ class _Scoring:
         """Add the task that grades a sample, unless it has no frame or is graded as it should be."""
         names = [frame for file in self._files[sample] for frame in self.frames.get(file, ())]
         wanted = grading_fingerprint(self._plan.protocol, *sample, names)
-        if not all(self._is_graded(name, wanted) for name in names):
+        if any(self._graded.get(name) != wanted for name in names):
             self.tasks.append(Task(grade_frames, (self._study.path, self._plan.protocol, *sample, names)))
-
-    def _is_graded(self, name: str, wanted: str) -> bool:
-        newer = self._study.score_of(name, measured=True)
-        return newer is None and (self._study.score_of(name) or {}).get("grading") == wanted
 
 
 def _check_graded(result: Any) -> None:

@@ -17,13 +17,13 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import re
 import shutil
 import uuid
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 from numpy.typing import NDArray
@@ -32,8 +32,21 @@ from cher2.cells.objects import empty_objects
 from cher2.errors import StudyError
 from cher2.protocol import Protocol
 from cher2.study.label_file import write_labels
+from cher2.study.object_file import (
+    arrow_table,
+    as_one,
+    plain,
+    read_objects,
+    rows_of_each,
+    side_by_side,
+    write_objects,
+)
 from cher2.study.samples import COLUMNS as SAMPLE_COLUMNS
 from cher2.study.tables import read_csv, write_csv, write_whole
+from cher2.study.whole_folder import link, write_folder
+
+if TYPE_CHECKING:
+    import pyarrow
 
 OBJECTS, MEASURED, LABELS, SCORE = "objects.parquet", "measured.parquet", "labels.tif", "score.json"
 IDENTITY = "study_id"
@@ -58,6 +71,28 @@ def file_of(image: str) -> str:
     """Return the file's name of a frame's: ``stack.tif`` of ``stack.tif#3``."""
     name, mark, number = image.rpartition("#")
     return name if mark and number.isdigit() else image
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What an image gave by itself, as it lies on the disk.
+
+    Parameters
+    ----------
+    name : str
+        The image's name.
+    folder : Path
+        Where ``measured.parquet`` and ``labels.tif`` are.
+    score : dict
+        What ``score.json`` says there.
+    waiting : bool
+        It is not graded yet; else the folder is the finished image's.
+    """
+
+    name: str
+    folder: Path
+    score: dict[str, Any]
+    waiting: bool
 
 
 class Study:
@@ -188,31 +223,41 @@ class Study:
             return None
         return score if isinstance(score, dict) else None
 
-    def has_measured(self, image: str) -> bool:
-        """Say whether what an image gave by itself is there, in the waiting room or among the finished ones."""
-        return any((self.folder_of(image, measured=new) / MEASURED).is_file() for new in (True, False))
+    def newest(self, image: str) -> Measured | None:
+        """Return the newest measurement of an image, waiting to be graded or finished; None where there is none."""
+        for waiting in (True, False):
+            score = self.score_of(image, measured=waiting)
+            folder = self.folder_of(image, measured=waiting)
+            if score is not None and (folder / MEASURED).is_file():
+                return Measured(image, folder, score, waiting)
+        return None
 
     def objects_of(self, image: str, *, columns: Sequence[str] | None = None) -> pd.DataFrame:
         """Read the graded objects of one image."""
-        return _read_objects(self.folder_of(image) / OBJECTS, columns)
+        return plain(read_objects(self.folder_of(image) / OBJECTS, columns))
 
     def measured_of(self, image: str) -> pd.DataFrame:
-        """Read the objects of one image as the frame by itself gave them, the newest that there are."""
-        return _read_objects(self._measured_folder(image) / MEASURED, None)
+        """Read the objects of one image as the frame by itself gave them, the newest that there are.
 
-    def _measured_folder(self, image: str) -> Path:
-        """Return the folder of an image's newest measurement."""
-        waiting = self.score_of(image, measured=True) is not None
-        return self.folder_of(image, measured=waiting)
+        Raises
+        ------
+        StudyError
+            There are none, or they cannot be read.
+        """
+        newest = self.newest(image)
+        return plain(read_objects((newest.folder if newest else self.folder_of(image)) / MEASURED))
+
+    def read_measured(self, images: Sequence[Measured]) -> tuple[pd.DataFrame, list[int]]:
+        """Read what the frames of a sample gave by themselves as one table, and how many rows are each frame's."""
+        tables = side_by_side(lambda image: read_objects(image.folder / MEASURED), images)
+        return as_one(tables), [len(table) for table in tables]
 
     def read_objects(self, images: Iterable[str], kinds: Sequence[str] | None = None) -> pd.DataFrame:
         """Read the objects of several images as one table, of all kinds or of some."""
-        tables = []
-        for image in images:
-            objects = self.objects_of(image)
-            tables.append(objects if kinds is None else objects[objects["kind"].isin(kinds)])
+        paths = [self.folder_of(image) / OBJECTS for image in images]
+        tables = side_by_side(lambda path: read_objects(path, kinds=kinds), paths)
         filled = [table for table in tables if len(table)]
-        return pd.concat(filled, ignore_index=True) if filled else empty_objects()
+        return as_one(filled) if filled else empty_objects()
 
     def write_measured(self, image: str, labels: NDArray[Any], objects: pd.DataFrame, score: dict[str, Any]) -> None:
         """Write what one image gave by itself into the waiting room: whole, or as it was before.
@@ -231,56 +276,53 @@ class Study:
 
         def fill(folder: Path) -> None:
             write_labels(labels, folder / LABELS)
-            objects.to_parquet(folder / MEASURED, index=False)
+            write_objects(arrow_table(objects), folder / MEASURED)
 
-        self._write_folder(image, fill, score, measured=True)
+        self._write(image, fill, score, measured=True)
 
-    def write_graded(self, image: str, objects: pd.DataFrame, score: dict[str, Any]) -> None:
-        """Write the graded objects of one measured image among the finished ones: whole, or as it was before.
+    def write_graded(
+        self,
+        images: Sequence[Measured],
+        objects: pd.DataFrame,
+        n_rows: Sequence[int],
+        scores: Sequence[dict[str, Any]],
+    ) -> None:
+        """Write the graded objects of a sample's images among the finished ones: each whole, or as it was before.
 
-        Labels and measured objects are carried over without a copy; the image no longer waits.
+        Labels and measured objects are carried over without a copy; the images no longer wait.
 
         Parameters
         ----------
-        image : str
-            The image's name.
+        images : sequence of Measured
+            What was graded.
         objects : DataFrame
-            The table of objects.
-        score : dict
-            What ``score.json`` says.
+            The objects of all of them, in their order.
+        n_rows : sequence of int
+            How many of its rows are each image's.
+        scores : sequence of dict
+            What ``score.json`` says of each.
         """
-        source = self._measured_folder(image)
+        tables = rows_of_each(arrow_table(objects), n_rows)
+        side_by_side(lambda work: self._write_one_graded(*work), zip(images, tables, scores, strict=True))
 
+    def _write_one_graded(self, image: Measured, objects: pyarrow.Table, score: dict[str, Any]) -> None:
         def fill(folder: Path) -> None:
             for name in (LABELS, MEASURED):
-                _link(source / name, folder / name)
-            objects.to_parquet(folder / OBJECTS, index=False)
+                link(image.folder / name, folder / name)
+            write_objects(objects, folder / OBJECTS)
 
-        self._write_folder(image, fill, score, measured=False)
-        self.forget(image, measured=True)
+        self._write(image.name, fill, score, measured=False)
+        if image.waiting:
+            self.forget(image.name, measured=True)
 
-    def _write_folder(self, image: str, fill: Callable[[Path], None], score: dict[str, Any], *, measured: bool) -> None:
-        final = self.folder_of(image, measured=measured)
-        partial = self.path / ".measured" / f".partial-{final.name[:90]}-{os.getpid()}"
+    def _write(self, image: str, fill: Callable[[Path], None], score: dict[str, Any], *, measured: bool) -> None:
+        def fill_all(folder: Path) -> None:
+            fill(folder)
+            (folder / SCORE).write_text(json.dumps(score, indent=1, sort_keys=True) + "\n", encoding="utf-8")
+
         try:
-            shutil.rmtree(partial, ignore_errors=True)
-            partial.mkdir(parents=True)
-            fill(partial)
-            (partial / SCORE).write_text(json.dumps(score, indent=1, sort_keys=True) + "\n", encoding="utf-8")
-            # What has a second name already was made safe under its first one.
-            new = [path for path in sorted(partial.iterdir()) if path.stat().st_nlink == 1]
-            for path in (*new, partial):
-                _sync(path)
-            if final.exists():
-                # A folder cannot replace one that is not empty: for a moment the image is absent, never half.
-                old = partial.with_name(f"{partial.name}-old")
-                final.rename(old)
-                partial.rename(final)
-                shutil.rmtree(old)
-            else:
-                partial.rename(final)
+            write_folder(self.folder_of(image, measured=measured), self.path / ".measured", fill_all)
         except OSError as error:
-            shutil.rmtree(partial, ignore_errors=True)
             raise StudyError(
                 f"the results of {image} cannot be written ({error.strerror})",
                 where=str(self.path),
@@ -306,35 +348,3 @@ class Study:
         """Remove what a run that was broken off left half-written."""
         for partial in (self.path / ".measured").glob(".partial-*"):
             shutil.rmtree(partial, ignore_errors=True)
-
-
-def _read_objects(path: Path, columns: Sequence[str] | None) -> pd.DataFrame:
-    import pyarrow
-    import pyarrow.parquet
-
-    try:
-        table = pyarrow.parquet.read_table(path, columns=columns, partitioning=None)
-    except (OSError, pyarrow.ArrowException) as error:
-        raise StudyError(
-            f"the table of objects cannot be read ({type(error).__name__})",
-            where=str(path),
-            remedy=f"Delete {path.parent.name} and run 'cher2 run' again",
-        ) from error
-    frame: pd.DataFrame = table.to_pandas()
-    return frame
-
-
-def _link(source: Path, path: Path) -> None:
-    """Give a file a second name; a copy, where the disk has no links."""
-    try:
-        path.hardlink_to(source)
-    except OSError:
-        shutil.copyfile(source, path)
-
-
-def _sync(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

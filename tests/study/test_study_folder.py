@@ -268,6 +268,9 @@ def test_only_the_images_of_the_study_are_kept(study):
     write(study, "half.tif", measured=True)
     (study.path / "images" / "my notes").mkdir()
     study.keep_only(["a.tif", "s.tif#1"])
+    assert study.under_way
+    study.finish()
+    assert not study.under_way
     assert study.score_of("a.tif")
     assert study.score_of("s.tif#1")
     assert study.score_of("s.tif#2") is None

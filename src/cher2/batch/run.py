@@ -149,6 +149,7 @@ def carry_out(
     write_provenance(
         study.path, images=plan.images, protocol=plan.protocol, command=sys.argv, started=started, **counts
     )
+    study.finish()
     return RunResult(study, derive(study, reviews=reviews), errors)
 
 
@@ -157,6 +158,8 @@ def _study_folder(plan: Plan, study: Study) -> Iterator[None]:
     """Make the study folder; a run that comes to nothing leaves what was there before."""
     missing = [folder for folder in (study.path, *study.path.parents) if not folder.exists()]
     old = [(path, path.read_bytes()) for path in study.settings_files if path.is_file()]
+    finished, under_way = study.path / "images", study.under_way
+    before = _time_of(finished)
     try:
         study.create(plan.protocol, plan.samples)
         study.sweep()
@@ -164,11 +167,18 @@ def _study_folder(plan: Plan, study: Study) -> Iterator[None]:
     except Cher2Error:
         for path, content in old:
             write_whole(path, content)
+        if not under_way and _time_of(finished) == before:
+            study.withdraw()
         if not old and not study.has_results():
             shutil.rmtree(missing[-1] if missing else study.path, ignore_errors=True)
             if not missing:
                 study.path.mkdir(exist_ok=True)
         raise
+
+
+def _time_of(folder: Path) -> int:
+    """Return when a folder last got, or lost, an entry; 0 where it is not there."""
+    return folder.stat().st_mtime_ns if folder.is_dir() else 0
 
 
 def _score(

@@ -17,10 +17,11 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import re
 import shutil
-import uuid
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -31,6 +32,7 @@ from numpy.typing import NDArray
 from cher2.cells.objects import empty_objects
 from cher2.errors import StudyError
 from cher2.protocol import Protocol
+from cher2.study.identity import identity_of
 from cher2.study.label_file import write_labels
 from cher2.study.object_file import (
     arrow_table,
@@ -49,7 +51,6 @@ if TYPE_CHECKING:
     import pyarrow
 
 OBJECTS, MEASURED, LABELS, SCORE = "objects.parquet", "measured.parquet", "labels.tif", "score.json"
-IDENTITY = "study_id"
 
 
 def image_id(name: str) -> str:
@@ -151,38 +152,12 @@ class Study:
             ) from error
         write_csv(samples, self.path / "samples.csv")
         write_whole(self.path / "protocol.toml", protocol.to_toml().encode())
-        if not (self.path / IDENTITY).is_file():
-            self._make_identity()
+        identity_of(self.path)
 
     @property
     def identity(self) -> str:
         """What names this study among all others, wherever its folder is copied: made once, then read."""
-        path = self.path / IDENTITY
-        try:
-            return path.read_text(encoding="ascii").strip()
-        except FileNotFoundError:
-            return self._make_identity()
-        except (OSError, UnicodeDecodeError) as error:
-            raise StudyError(
-                f"the study's identity cannot be read ({type(error).__name__})",
-                where=str(path),
-                remedy="Restore the file study_id: the decisions on this study are kept under it",
-            ) from error
-
-    def _make_identity(self) -> str:
-        """Make the identity, unless another program has just done so: the first one holds for both."""
-        made, path = uuid.uuid4().hex, self.path / IDENTITY
-        own = path.with_name(f".{IDENTITY}-{made}")
-        write_whole(own, f"{made}\n".encode())
-        try:
-            path.hardlink_to(own)
-        except FileExistsError:
-            return path.read_text(encoding="ascii").strip()
-        except OSError:  # A disk without links: only there can two programs still meet.
-            write_whole(path, f"{made}\n".encode())
-        finally:
-            own.unlink()
-        return made
+        return identity_of(self.path)
 
     @property
     def protocol(self) -> Protocol:
@@ -334,15 +309,31 @@ class Study:
         shutil.rmtree(self.folder_of(image, measured=measured), ignore_errors=True)
 
     def keep_only(self, images: Iterable[str]) -> None:
-        """Remove the results of all images but these, and whatever still waits to be graded.
-
-        What a changed or now unreadable file once gave must not be counted.
-        """
+        """Remove the results of all images but these: what a changed or unreadable file once gave must not count."""
         kept = {image_id(image) for image in images}
-        for score in (self.path / "images").glob(f"*/{SCORE}"):
-            if score.parent.name not in kept:
-                shutil.rmtree(score.parent)
+        with os.scandir(self.path / "images") as entries:
+            others = [entry.path for entry in entries if entry.name not in kept]
+        for folder in others:
+            if (Path(folder) / SCORE).is_file():
+                shutil.rmtree(folder)
+
+    @property
+    def under_way(self) -> bool:
+        """Whether a run has begun and not come to its end: it goes on, or was broken off.
+
+        The waiting room is made before the first image is touched and goes after the last. While it is there, some
+        samples may be graded by the protocol in force and others by an older one.
+        """
+        return (self.path / ".measured").is_dir()
+
+    def finish(self) -> None:
+        """Say that a run has come to its end: nothing waits any more."""
         shutil.rmtree(self.path / ".measured", ignore_errors=True)
+
+    def withdraw(self) -> None:
+        """Say that a run has touched no finished image; what it measured, if anything, waits for the next run."""
+        with suppress(OSError):
+            (self.path / ".measured").rmdir()
 
     def sweep(self) -> None:
         """Remove what a run that was broken off left half-written."""

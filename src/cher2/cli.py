@@ -88,7 +88,8 @@ def run(
     from cher2.batch.run import carry_out
     from cher2.progress import showing
     from cher2.report.derive import read_clinical
-    from cher2.report.write import assumptions, write_report
+    from cher2.report.renewal import renew_report
+    from cher2.report.write import assumptions
     from cher2.study.folder import Study
 
     home = Study(study)
@@ -100,7 +101,7 @@ def run(
         return
     with showing() as progress:
         result = carry_out(plan, home, table, workers=workers, scheduler=scheduler, progress=progress, reviews=reviews)
-    page = write_report(result.study, result.derived)
+    page = renew_report(result.study, result.derived)
     _print_derived(result.derived)
     _print_notes(assumptions(home), result.derived)
     print(f"Report: {page}")

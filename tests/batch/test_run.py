@@ -171,9 +171,10 @@ def test_grades_of_two_protocols_are_never_summed_up(study_copy, tmp_path, monke
         done.append(arguments)
         return grade(*arguments)
 
-    with monkeypatch.context() as patch, pytest.raises(Interrupted):
-        patch.setattr(run, "grade_frames", stop)
+    monkeypatch.setattr(run, "grade_frames", stop)
+    with pytest.raises(Interrupted):
         run_study(tmp_path / "images", study_copy, protocol=tmp_path / "p.toml", workers=1)
+    monkeypatch.undo()
     after = results_of(study_copy)
     changed = {name for name in before if name.endswith(".parquet") and after[name] != before[name]}
     assert (len(changed) > 0) == (graded > 0)

@@ -12,13 +12,13 @@ from cher2.errors import Cher2Error
 from cher2.protocol import Protocol
 from cher2.report.cell_pictures import CellPlace, StudyFrames
 from cher2.report.derive import Derived, derive
-from cher2.report.page import PageContent, render_page
 from cher2.report.thumbnails import HOW_CHOSEN, Example, choose_examples
 from cher2.study.folder import Study
 from cher2.study.provenance import read_provenance, software
 from cher2.study.tables import write_whole
 
 EXAMPLES_PER_GRADE = 8
+PAGE = "report.html"
 
 
 def write_report(study: Study, derived: Derived | None = None, reviews: str = "") -> Path:
@@ -39,6 +39,9 @@ def write_report(study: Study, derived: Derived | None = None, reviews: str = ""
     Path
         The page.
     """
+    # It draws: half a second that a report which need not be written again is not to cost.
+    from cher2.report.page import PageContent, render_page
+
     derived = derived or derive(study, reviews=reviews)
     examples, notes = _examples(study, derived.cells)
     protocol = study.protocol
@@ -58,7 +61,7 @@ def write_report(study: Study, derived: Derived | None = None, reviews: str = ""
         flow=derived.flow,
         review=str(derived.review) if derived.review.reviewed else "",
     )
-    page = study.path / "report.html"
+    page = study.path / PAGE
     write_whole(page, render_page(content).encode())
     return page
 

@@ -10,10 +10,10 @@ from cher2.report.derive import Derived
 from cher2.report.write import PAGE, assumptions, write_report
 from cher2.study.folder import Study
 from cher2.study.provenance import read_provenance, software
-from cher2.study.tables import write_whole
 
-MADE_FROM = ".report_made_from"
-"""What the page was made from, and the page's own digest: a page that somebody changed is written again."""
+MARK = b"<!-- made from "
+"""Begins the page's last line: digests of what the page was made from and of the page above it. A page that somebody
+changed is written again, and so is one whose last line a crash has cut off."""
 
 SHOWN = (
     "cells.csv",
@@ -44,11 +44,19 @@ def renew_report(study: Study, derived: Derived) -> Path:
     """
     page = study.path / PAGE
     made_from = _made_from(study, derived)
-    if _stored(study) == [made_from, _digest(page)]:
-        return page
+    if page.is_file():
+        text, mark, _ = (content := page.read_bytes()).rpartition(MARK)
+        if mark and content == text + _last_line(made_from, text):
+            return page
     write_report(study, derived)
-    write_whole(study.path / MADE_FROM, json.dumps([made_from, _digest(page)]).encode())
+    with page.open("ab+") as file:
+        file.seek(0)
+        file.write(_last_line(made_from, file.read()))
     return page
+
+
+def _last_line(made_from: str, text: bytes) -> bytes:
+    return MARK + f"{made_from} {hashlib.sha256(text).hexdigest()} -->\n".encode()
 
 
 def _made_from(study: Study, derived: Derived) -> str:
@@ -69,11 +77,3 @@ def _digest(path: Path) -> str:
         return ""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _stored(study: Study) -> list[str] | None:
-    try:
-        stored = json.loads((study.path / MADE_FROM).read_text(encoding="ascii"))
-    except (OSError, ValueError):
-        return None
-    return stored if isinstance(stored, list) else None

@@ -17,15 +17,16 @@ CTC_SHARE = 0.075
 """Fraction of the cells that are CTCs: 15 of 200."""
 
 
-def write_frame(path: Path, cells: int, seed: int = 20270) -> int:
-    """Simulate a frame of 1036 x 1384 pixels and write it; return how many CTCs and leukocytes lie in it."""
+def write_frame(path: Path, cells: int, seed: int = 20270, shape: tuple[int, int] | None = None) -> int:
+    """Simulate a frame of 1036 x 1384 pixels, or of another shape, and write it; return how many cells lie in it."""
     ctcs = round(CTC_SHARE * cells)
     rng = np.random.default_rng([seed, cells])
     standard = StudySettings()
-    rows, columns = (side * standard.pixel_size_um for side in standard.frame_shape)
+    rows, columns = (side * standard.pixel_size_um for side in shape or standard.frame_shape)
     # Leukocytes are dealt over the frame and its surroundings: so many that the frame itself gets its share.
     surroundings = (rows + 2 * BEYOND_UM) * (columns + 2 * BEYOND_UM) / (rows * columns)
     settings = StudySettings(
+        frame_shape=shape or standard.frame_shape,
         patients=1,
         frames_per_patient=1,
         leukocytes_per_frame=(cells - ctcs) * surroundings,

@@ -92,7 +92,8 @@ def run(
     from cher2.images.places import place
     from cher2.progress import showing
     from cher2.report.derive import read_clinical
-    from cher2.report.write import assumptions, write_report
+    from cher2.report.renewal import renew_report
+    from cher2.report.write import assumptions
     from cher2.study.folder import Study
 
     home = Study(study)
@@ -106,7 +107,7 @@ def run(
     engine: dict[str, Any] = {"workers": workers, "scheduler": scheduler, "reviews": reviews}
     with showing() as progress:
         result = carry_out(plan, home, table, progress=progress, given=given, name_host=name_host, **engine)
-    page = write_report(result.study, result.derived)
+    page = renew_report(result.study, result.derived)
     _print_derived(result.derived)
     _print_notes(assumptions(home), result.derived)
     print(f"Report: {page}")

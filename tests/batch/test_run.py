@@ -11,9 +11,12 @@ import tifffile
 from distributed import LocalCluster
 
 import cher2
+from cher2.batch import run
 from cher2.batch.plan import make_plan
 from cher2.batch.run import run_study
 from cher2.errors import StudyError
+from cher2.protocol import Protocol
+from cher2.report.derive import derive
 from cher2.study.folder import Study
 
 
@@ -153,6 +156,57 @@ def test_a_run_that_is_broken_off_leaves_whole_images_and_goes_on(scored, tmp_pa
     run_study(scored.images, home, clinical=scored.clinical, workers=1)
     assert results_of(home) == results_of(scored.path)
     assert not (home / ".measured").exists()
+
+
+@pytest.mark.parametrize("graded", [0, 1, 5])
+def test_grades_of_two_protocols_are_never_summed_up(study_copy, tmp_path, monkeypatch, results_of, graded):
+    (tmp_path / "p.toml").write_text("[grade]\ncutoffs = [30, 110, 200]\n", encoding="utf-8")
+    run_study(tmp_path / "images", tmp_path / "other", protocol=tmp_path / "p.toml", workers=1)
+    before = results_of(study_copy)
+    grade, done = run.grade_frames, []
+
+    def stop(*arguments):
+        if len(done) == graded:
+            raise Interrupted
+        done.append(arguments)
+        return grade(*arguments)
+
+    monkeypatch.setattr(run, "grade_frames", stop)
+    with pytest.raises(Interrupted):
+        run_study(tmp_path / "images", study_copy, protocol=tmp_path / "p.toml", workers=1)
+    monkeypatch.undo()
+    after = results_of(study_copy)
+    changed = {name for name in before if name.endswith(".parquet") and after[name] != before[name]}
+    assert (len(changed) > 0) == (graded > 0)
+    tables = {name: data for name, data in before.items() if name in ("cells.csv", "patients.csv")}
+    with pytest.raises(StudyError, match="a run of it is still going on, or was broken off") as caught:
+        derive(Study(study_copy))
+    assert "goes on where it stopped" in caught.value.remedy
+    assert {name: results_of(study_copy)[name] for name in tables} == tables
+    # Neither does the next run need to be told the protocol again.
+    run_study(tmp_path / "images", study_copy, workers=1)
+    mended, other = results_of(study_copy), results_of(tmp_path / "other")
+    assert {name: mended[name] for name in other} == other
+    derive(Study(study_copy))
+
+
+def test_a_run_that_changed_nothing_leaves_a_study_that_can_be_reported(study_copy, tmp_path):
+    (tmp_path / "p.toml").write_text('[channels]\nher2 = "PE"\n', encoding="utf-8")
+    with pytest.raises(StudyError, match="not one of the 8 images"):
+        run_study(tmp_path / "images", study_copy, protocol=tmp_path / "p.toml", workers=1)
+    derive(Study(study_copy))
+
+
+def test_grading_that_fails_half_way_is_noticed(study_copy, tmp_path):
+    blocked = study_copy / "images" / "P05__frame_01.ome.tif"
+    (tmp_path / "p.toml").write_text("[grade]\ncutoffs = [30, 110, 200]\n", encoding="utf-8")
+    (blocked / "measured.parquet").write_bytes(b"damaged")
+    with pytest.raises(StudyError, match="could not be graded"):
+        run_study(tmp_path / "images", study_copy, protocol=tmp_path / "p.toml", workers=1)
+    # Some samples have the new grades, and the protocol is the old one again.
+    assert Study(study_copy).protocol == Protocol()
+    with pytest.raises(StudyError, match="broken off"):
+        derive(Study(study_copy))
 
 
 def test_the_order_of_the_sheet_changes_no_result(synthetic, tmp_path, results_of):

@@ -18,7 +18,8 @@ from cher2.report.derive import derive
 from cher2.review.decisions_csv import decisions_csv, guarded, unguarded
 from cher2.review.ledger import Ledger
 from cher2.review.open_log import open_log, stored_decisions
-from cher2.study.folder import IDENTITY, Study
+from cher2.study.folder import Study
+from cher2.study.identity import IDENTITY
 
 
 @pytest.fixture

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import shutil
+import signal
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 
 import numpy as np
 import pandas as pd
@@ -37,7 +39,12 @@ def write(study, image="a.tif", number=2, measured=False, labels=None):
     labels = np.arange(12, dtype=np.int32).reshape(3, 4) if labels is None else labels
     study.write_measured(image, labels, objects_with(number), {"image": image})
     if not measured:
-        study.write_graded(image, objects_with(number).assign(grade_auto=1), {"image": image})
+        grade(study, image, number)
+
+
+def grade(study, image="a.tif", number=2, grade_auto=1):
+    objects = objects_with(number).assign(grade_auto=grade_auto)
+    study.write_graded([study.newest(image)], objects, [number], [{"image": image}])
 
 
 @pytest.mark.parametrize(
@@ -146,7 +153,7 @@ def test_what_was_measured_is_carried_over_without_a_copy(study):
     assert sorted(path.name for path in waiting.iterdir()) == ["labels.tif", "measured.parquet", "score.json"]
     inodes = {name: (waiting / name).stat().st_ino for name in ("labels.tif", "measured.parquet")}
     for _ in range(2):  # Graded, and graded again from what is finished.
-        study.write_graded("a.tif", objects_with(2).assign(grade_auto=3), {})
+        grade(study, grade_auto=3)
         assert {name: (final / name).stat().st_ino for name in inodes} == inodes
         assert not waiting.exists()
     assert study.score_of("a.tif", measured=True) is None
@@ -160,7 +167,7 @@ def test_the_newest_measurement_is_what_is_graded(study):
     write(study, number=5, measured=True)
     assert len(study.measured_of("a.tif")) == 5
     assert len(study.objects_of("a.tif")) == 2
-    study.write_graded("a.tif", objects_with(5), {})
+    grade(study, number=5)
     assert len(study.measured_of("a.tif")) == 5
 
 
@@ -170,19 +177,19 @@ def test_a_disk_without_links_gets_copies(study, monkeypatch):
 
     write(study, measured=True)
     monkeypatch.setattr(type(study.path), "hardlink_to", refuse)
-    study.write_graded("a.tif", objects_with(2), {})
+    grade(study)
     assert len(study.measured_of("a.tif")) == 2
     assert tifffile.imread(study.folder_of("a.tif") / "labels.tif").shape == (3, 4)
 
 
 def test_a_measurement_is_there_or_not(study):
-    assert not study.has_measured("a.tif")
+    assert study.newest("a.tif") is None
     write(study, measured=True)
-    assert study.has_measured("a.tif")
-    study.write_graded("a.tif", objects_with(2), {})
-    assert study.has_measured("a.tif")
+    assert study.newest("a.tif").waiting
+    grade(study)
+    assert not study.newest("a.tif").waiting
     (study.folder_of("a.tif") / "measured.parquet").unlink()
-    assert not study.has_measured("a.tif")
+    assert study.newest("a.tif") is None
 
 
 def test_an_image_is_replaced_whole(study):
@@ -192,23 +199,59 @@ def test_an_image_is_replaced_whole(study):
     assert [path.name for path in (study.path / ".measured").iterdir()] == []
 
 
-class Unwritable:
-    """A table whose writing fails half-way: the disk is full."""
+@contextmanager
+def no_file_above(size):
+    """Let the system refuse files above a size: as on a full disk, the write fails half-way."""
+    import resource  # Not on Windows.
 
-    def to_parquet(self, path, index):
-        path.write_bytes(b"half of it")
-        raise OSError(28, "No space left on device")
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
-def test_a_full_disk_leaves_what_was_there(study):
-    write(study, number=2)
-    with pytest.raises(StudyError, match=r"the results of a\.tif cannot be written \(No space left on device\)"):
-        study.write_graded("a.tif", Unwritable(), {})
-    assert len(study.objects_of("a.tif")) == 2
+@pytest.mark.skipif(not hasattr(signal, "SIGXFSZ"), reason="the system sets no limit to files")
+def test_a_disk_that_takes_no_more_leaves_what_was_there(study):
+    for image in ("a.tif", "b.tif", "c.tif"):
+        write(study, image, number=2)
+    found = [study.newest(image) for image in ("a.tif", "b.tif", "c.tif")]
+    rng = np.random.default_rng(1)
+    large = pd.DataFrame({"object_id": rng.integers(2**31, size=9002)})
+    labels = rng.integers(2**15, size=(300, 300))
+    with no_file_above(8000):
+        with pytest.raises(StudyError, match=r"the results of b\.tif cannot be written \(.*File too large"):
+            study.write_graded(found, large, [1, 9000, 1], [{}, {}, {}])
+        with pytest.raises(StudyError, match=r"the results of d\.tif cannot be written \(.*File too large"):
+            study.write_measured("d.tif", labels, objects_with(2), {})
+    # Each image by itself is the old one or the new one; the one that did not fit is the old one.
+    assert len(study.objects_of("b.tif")) == 2
+    for image in ("a.tif", "c.tif"):
+        assert len(study.objects_of(image)) in (1, 2)
+        assert len(list(study.folder_of(image).iterdir())) == 4
+    assert study.newest("d.tif") is None
     assert not list((study.path / ".measured").iterdir())
-    with pytest.raises(StudyError, match="cannot be written"):
-        study.write_measured("b.tif", np.zeros((2, 2), int), Unwritable(), {})
-    assert not study.has_measured("b.tif")
+
+
+def test_a_sample_is_cut_into_its_images(study):
+    names = [f"{k}.tif" for k in range(20)]
+    n_rows = [k % 4 for k in range(20)]
+    for name, number in zip(names, n_rows, strict=True):
+        write(study, name, number, measured=True)
+    found = [study.newest(name) for name in names]
+    table, counts = study.read_measured(found)
+    assert counts == n_rows
+    assert table["object_id"].tolist() == [i + 1 for number in n_rows for i in range(number)]
+    graded = table.assign(image=np.repeat(names, n_rows), kind=["ctc", "other"] * (len(table) // 2))
+    study.write_graded(found, graded, counts, [{"image": name} for name in names])
+    for name, number in zip(names, n_rows, strict=True):
+        assert study.objects_of(name)["image"].tolist() == [name] * number
+        assert study.score_of(name) == {"image": name}
+    pd.testing.assert_frame_equal(study.read_objects(names), graded)
+    ctcs = graded[graded["kind"] == "ctc"].reset_index(drop=True)
+    pd.testing.assert_frame_equal(study.read_objects(names, kinds=["ctc"]), ctcs)
+    assert study.read_objects(names, kinds=["leukocyte"]).empty
 
 
 def test_what_a_broken_off_run_left_is_swept_away(study):
@@ -227,6 +270,9 @@ def test_only_the_images_of_the_study_are_kept(study):
     write(study, "half.tif", measured=True)
     (study.path / "images" / "my notes").mkdir()
     study.keep_only(["a.tif", "s.tif#1"])
+    assert study.under_way
+    study.finish()
+    assert not study.under_way
     assert study.score_of("a.tif")
     assert study.score_of("s.tif#1")
     assert study.score_of("s.tif#2") is None

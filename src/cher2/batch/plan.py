@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pandas as pd
 
@@ -14,6 +14,7 @@ from cher2.cells.compensation import unmixing
 from cher2.errors import StudyError
 from cher2.images.files import ImageFile, find_image_files
 from cher2.images.places import is_remote
+from cher2.images.reader import frame_name
 from cher2.protocol import Protocol
 from cher2.study.folder import Study, file_of
 from cher2.study.provenance import file_digest, file_stamp
@@ -43,6 +44,9 @@ class Plan:
         The frames of the files that need not be measured again, by the file's name.
     replaces : bool
         The study folder holds another study, which goes.
+    graded : dict of str
+        What the grades of each finished frame depend on, as of
+        :func:`~cher2.batch.tasks.grading_fingerprint`; a frame whose newest measurement waits is not among them.
     """
 
     images: Path
@@ -52,6 +56,7 @@ class Plan:
     files: dict[str, ImageFile]
     measured: dict[str, tuple[str, ...]]
     replaces: bool = False
+    graded: dict[str, str] = field(default_factory=dict)
 
     @property
     def patients(self) -> int:
@@ -87,10 +92,12 @@ def make_plan(images: Path, study: Study, *, protocol: Path | None, samples: Pat
     files = {file.name: file for file in find_image_files(images, chosen)}
     table = assign_samples(list(files.values()), images, samples)
     _check_place(study, images)
-    measured = {} if force else _measured_files(study, files, chosen)
+    done = {} if force else _measured_files(study, files, chosen)
+    measured = {name: tuple(frame.name for frame in frames) for name, frames in done.items()}
     if not force:
         _check_same_study(study, files, measured)
-    return Plan(images, chosen, source, table, files, measured, replaces)
+    graded = {frame.name: frame.grading for frames in done.values() for frame in frames if frame.grading is not None}
+    return Plan(images, chosen, source, table, files, measured, replaces, graded)
 
 
 def _protocol(path: Path | None, study: Study) -> tuple[Protocol, str]:
@@ -119,7 +126,14 @@ def _check_place(study: Study, images: Path) -> None:
         )
 
 
-def _measured_files(study: Study, files: dict[str, ImageFile], protocol: Protocol) -> dict[str, tuple[str, ...]]:
+class _Frame(NamedTuple):
+    """A measured frame, and what its grades depend on; None where it waits to be graded."""
+
+    name: str
+    grading: str | None
+
+
+def _measured_files(study: Study, files: dict[str, ImageFile], protocol: Protocol) -> dict[str, list[_Frame]]:
     # Asked first: a segmenter that is not installed is told once, before anything is written.
     wanted = measuring_fingerprint(protocol)
     if not study.exists():
@@ -128,21 +142,21 @@ def _measured_files(study: Study, files: dict[str, ImageFile], protocol: Protoco
     return {name: frames for name, frames in found if frames}
 
 
-def _frames_on_disk(study: Study, file: ImageFile, wanted: str) -> tuple[str, ...]:
+def _frames_on_disk(study: Study, file: ImageFile, wanted: str) -> list[_Frame]:
     """Return the frames of a file if all are measured as wanted, from the same bytes; else nothing."""
-    first = _any_score(study, file.name) or _any_score(study, f"{file.name}#1")
+    first = study.newest(file.name) or study.newest(f"{file.name}#1")
     if first is None:
-        return ()
-    source = first.get("source", {})
+        return []
+    source = first.score.get("source", {})
     count = source.get("frames", 1)
-    frames = (file.name,) if count == 1 else tuple(f"{file.name}#{k + 1}" for k in range(count))
-    scores = [_any_score(study, frame) for frame in frames]
-    if any(score is None or score.get("measuring") != wanted or score.get("source") != source for score in scores):
-        return ()
-    if not all(study.has_measured(frame) for frame in frames):
-        return ()
+    frames: list[_Frame] = []
+    for name in (frame_name(file.name, number, count) for number in range(count)):
+        newest = first if first.name == name else study.newest(name)
+        if newest is None or newest.score.get("measuring") != wanted or newest.score.get("source") != source:
+            return []
+        frames.append(_Frame(newest.name, None if newest.waiting else newest.score.get("grading")))
     if source.get("stamp") != file_stamp(file) and source.get("digest") != file_digest(file):
-        return ()
+        return []
     return frames
 
 

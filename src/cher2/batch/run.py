@@ -166,6 +166,7 @@ def carry_out(
         name_host=name_host,
         **counts,
     )
+    study.finish()
     return RunResult(study, derive(study, reviews=reviews), errors)
 
 
@@ -174,6 +175,8 @@ def _study_folder(plan: Plan, study: Study) -> Iterator[None]:
     """Make the study folder; a run that comes to nothing leaves what was there before."""
     missing = [folder for folder in (study.path, *study.path.parents) if not folder.exists()]
     old = [(path, path.read_bytes()) for path in study.settings_files if path.is_file()]
+    finished, under_way = study.path / "images", study.under_way
+    before = _time_of(finished)
     try:
         study.create(plan.protocol, plan.samples)
         study.sweep()
@@ -181,11 +184,18 @@ def _study_folder(plan: Plan, study: Study) -> Iterator[None]:
     except Cher2Error:
         for path, content in old:
             write_whole(path, content)
+        if not under_way and _time_of(finished) == before:
+            study.withdraw()
         if not old and not study.has_results():
             shutil.rmtree(missing[-1] if missing else study.path, ignore_errors=True)
             if not missing:
                 study.path.mkdir(exist_ok=True)
         raise
+
+
+def _time_of(folder: Path) -> int:
+    """Return when a folder last got, or lost, an entry; 0 where it is not there."""
+    return folder.stat().st_mtime_ns if folder.is_dir() else 0
 
 
 def _score(
@@ -213,6 +223,8 @@ class _Scoring:
         self.frames = dict(plan.measured)
         self.failed: list[FileOutcome] = []
         self.state = Progress(done=len(self.frames), total=len(plan.files))
+        # A file that is measured again has lost the grades of its frames.
+        self._graded = plan.graded
         rows = plan.samples
         # Two patients may each have a draw "1": only both names together tell the sample.
         self._sample_of = dict(zip(rows["image"], zip(rows["patient_id"], rows["sample_id"], strict=True), strict=True))
@@ -248,12 +260,8 @@ class _Scoring:
         """Add the task that grades a sample, unless it has no frame or is graded as it should be."""
         names = [frame for file in self._files[sample] for frame in self.frames.get(file, ())]
         wanted = grading_fingerprint(self._plan.protocol, *sample, names)
-        if not all(self._is_graded(name, wanted) for name in names):
+        if any(self._graded.get(name) != wanted for name in names):
             self.tasks.append(Task(grade_frames, (self._study.path, self._plan.protocol, *sample, names)))
-
-    def _is_graded(self, name: str, wanted: str) -> bool:
-        newer = self._study.score_of(name, measured=True)
-        return newer is None and (self._study.score_of(name) or {}).get("grading") == wanted
 
 
 def _check_graded(result: Any) -> None:

@@ -25,7 +25,7 @@ from cher2.images.image import Image
 from cher2.images.reader import frame_name, open_frames
 from cher2.images.remote import fetched
 from cher2.protocol import Protocol
-from cher2.study.folder import Study
+from cher2.study.folder import Measured, Study
 from cher2.study.provenance import file_digest, file_stamp
 
 
@@ -159,10 +159,10 @@ def grade_frames(
 def _grade_frames(
     study: Study, protocol: Protocol, patient_id: str, sample_id: str, frames: Sequence[str]
 ) -> SampleOutcome:
-    tables = [study.measured_of(frame) for frame in frames]
-    scores = [study.score_of(frame, measured=True) or study.score_of(frame) or {} for frame in frames]
-    facts = [_facts(score, frame) for score, frame in zip(scores, frames, strict=True)]
-    sample = pd.concat(tables, ignore_index=True).assign(patient_id=patient_id, sample_id=sample_id)
+    found = [_newest(study, frame) for frame in frames]
+    facts = [_facts(one.score, one.name) for one in found]
+    table, n_rows = study.read_measured(found)
+    sample = table.assign(patient_id=patient_id, sample_id=sample_id)
     objects, gates, flat_field = grade_sample(sample, protocol, facts)
     of_sample = {
         "patient_id": patient_id,
@@ -174,12 +174,23 @@ def _grade_frames(
         "light": flat_field.as_dict(),
         "her2_not_evened": flat_field.reason_of("her2"),
     }
-    start = 0
-    for frame, score, table in zip(frames, scores, tables, strict=True):
-        rows = objects.iloc[start : start + len(table)].reset_index(drop=True)
-        start += len(table)
-        study.write_graded(frame, rows, score | of_sample | _counts(rows))
-    return SampleOutcome(sample_id, _counts(objects)["n_ctcs"])
+    scores = [
+        one.score | of_sample | {"n_objects": n} | counts
+        for one, n, counts in zip(found, n_rows, _counts(objects, n_rows), strict=True)
+    ]
+    study.write_graded(found, objects, n_rows, scores)
+    return SampleOutcome(sample_id, sum(score["n_ctcs"] for score in scores))
+
+
+def _newest(study: Study, frame: str) -> Measured:
+    found = study.newest(frame)
+    if found is None:
+        raise StudyError(
+            f"what was measured of {frame} is no longer there",
+            where=str(study.path),
+            remedy="Let nothing else write to the study, and run the same command again",
+        )
+    return found
 
 
 def _facts(score: dict[str, Any], frame: str) -> FrameFacts:
@@ -192,15 +203,18 @@ def _facts(score: dict[str, Any], frame: str) -> FrameFacts:
         ) from error
 
 
-def _counts(objects: pd.DataFrame) -> dict[str, int]:
-    """Count the cells of each kind that are nobody's duplicates, and the duplicates."""
-    single = objects["duplicate_of"] == ""
-    kinds = objects.loc[single, "kind"].value_counts()
-    return {
-        "n_ctcs": int(kinds.get("ctc", 0)),
-        "n_leukocytes": int(kinds.get("leukocyte", 0)),
-        "n_duplicates": int((~single).sum()),
+def _counts(objects: pd.DataFrame, n_rows: Sequence[int]) -> list[dict[str, int]]:
+    """Count, of each frame, the cells of each kind that are nobody's duplicates, and the duplicates."""
+    frame = np.repeat(np.arange(len(n_rows)), n_rows)
+    single = (objects["duplicate_of"] == "").to_numpy(bool)
+    kind = objects["kind"].to_numpy()
+    wanted = {
+        "n_ctcs": single & (kind == "ctc"),
+        "n_leukocytes": single & (kind == "leukocyte"),
+        "n_duplicates": ~single,
     }
+    counts = {name: np.bincount(frame[rows], minlength=len(n_rows)).tolist() for name, rows in wanted.items()}
+    return [{name: counts[name][number] for name in wanted} for number in range(len(n_rows))]
 
 
 def _hash(parts: list[str]) -> str:

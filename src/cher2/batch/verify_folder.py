@@ -14,7 +14,8 @@ from cher2.review.open_log import REVIEWS
 from cher2.review.outline_log import EDITS
 from cher2.review.results import LOST
 from cher2.study.fingerprints import digest_of
-from cher2.study.folder import IDENTITY, Study, image_id
+from cher2.study.folder import Study, image_id
+from cher2.study.identity import IDENTITY
 from cher2.study.machine import describe_machine
 from cher2.study.provenance import digest_of_images, runs_of, software
 

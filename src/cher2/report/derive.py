@@ -229,7 +229,13 @@ class _Source:
 
 
 def _check_finished(study: Study, unscored: pd.Series[str]) -> None:
-    """Refuse a study with images that were neither scored nor found to fail."""
+    """Refuse a study whose last run has not come to its end, or with images neither scored nor found to fail."""
+    if study.under_way:
+        raise StudyError(
+            "the study is not finished: a run of it is still going on, or was broken off",
+            where=str(study.path),
+            remedy="Run 'cher2 run' again with the same images: it goes on where it stopped",
+        )
     failed = set(study.failed["image"])
     left = [image for image in unscored if image not in failed]
     if left:

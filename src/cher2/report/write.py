@@ -13,14 +13,13 @@ from cher2.protocol import Protocol
 from cher2.report.cell_pictures import CellPlace, StudyFrames
 from cher2.report.derive import Derived, derive
 from cher2.report.examples import examples_of
-from cher2.report.page import PageContent, render_page
-from cher2.report.sections import study_sections
 from cher2.report.thumbnails import HOW_CHOSEN, Example
 from cher2.study.folder import Study
 from cher2.study.provenance import read_provenance, software
 from cher2.study.tables import write_whole
 
 EXAMPLES_PER_GRADE = 8
+PAGE = "report.html"
 
 _TOLD = ("pixel_size_from", "duplicates", "her2_not_evened", "most_counts")
 
@@ -43,6 +42,10 @@ def write_report(study: Study, derived: Derived | None = None, reviews: str = ""
     Path
         The page.
     """
+    # It draws: half a second that a report which need not be written again is not to cost.
+    from cher2.report.page import PageContent, render_page
+    from cher2.report.sections import study_sections
+
     derived = derived or derive(study, reviews=reviews)
     frames = StudyFrames(study)
     examples, notes = _examples(frames, examples_of(derived.cell_table, EXAMPLES_PER_GRADE))
@@ -65,7 +68,7 @@ def write_report(study: Study, derived: Derived | None = None, reviews: str = ""
         review=str(derived.review) if derived.review.reviewed else "",
         sections=sections,
     )
-    page = study.path / "report.html"
+    page = study.path / PAGE
     write_whole(page, render_page(content).encode())
     return page
 

@@ -8,7 +8,6 @@ from contextlib import closing
 from cher2.errors import ReviewError
 from cher2.review.decisions import Decision
 from cher2.review.log import DecisionLog
-from cher2.review.sqlite_log import SqliteLog
 from cher2.study.folder import Study
 
 REVIEWS = "reviews.sqlite"
@@ -39,6 +38,8 @@ def open_log(study: Study, url: str = "") -> DecisionLog:
     where = "" if url else VARIABLE
     url = url or os.environ.get(VARIABLE, "")
     if not url:
+        from cher2.review.sqlite_log import SqliteLog
+
         return SqliteLog(study.path / REVIEWS, study.identity)
     scheme, mark, _ = url.partition("://")
     if not mark or scheme not in ("postgresql", "postgres", "postgresql+psycopg"):

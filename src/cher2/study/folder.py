@@ -20,10 +20,11 @@ import json
 import os
 import re
 import shutil
-import uuid
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 from numpy.typing import NDArray
@@ -33,12 +34,24 @@ from cher2.errors import StudyError
 from cher2.images.places import refuse_url
 from cher2.protocol import Protocol
 from cher2.study.fingerprints import with_fingerprints
+from cher2.study.identity import identity_of
 from cher2.study.label_file import write_labels
+from cher2.study.object_file import (
+    arrow_table,
+    as_one,
+    read_objects,
+    rows_of_each,
+    side_by_side,
+    write_objects,
+)
 from cher2.study.samples import COLUMNS as SAMPLE_COLUMNS
 from cher2.study.tables import read_csv, write_csv, write_whole
+from cher2.study.whole_folder import link, write_folder
+
+if TYPE_CHECKING:
+    import pyarrow
 
 OBJECTS, MEASURED, LABELS, SCORE = "objects.parquet", "measured.parquet", "labels.tif", "score.json"
-IDENTITY = "study_id"
 _ON_A_DISK = "Name a folder on a disk; upload the finished folder, such as with 'aws s3 sync' (docs/cloud.md says why)"
 
 
@@ -61,6 +74,28 @@ def file_of(image: str) -> str:
     """Return the file's name of a frame's: ``stack.tif`` of ``stack.tif#3``."""
     name, mark, number = image.rpartition("#")
     return name if mark and number.isdigit() else image
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What an image gave by itself, as it lies on the disk.
+
+    Parameters
+    ----------
+    name : str
+        The image's name.
+    folder : Path
+        Where ``measured.parquet`` and ``labels.tif`` are.
+    score : dict
+        What ``score.json`` says there.
+    waiting : bool
+        It is not graded yet; else the folder is the finished image's.
+    """
+
+    name: str
+    folder: Path
+    score: dict[str, Any]
+    waiting: bool
 
 
 class Study:
@@ -120,38 +155,12 @@ class Study:
             ) from error
         write_csv(samples, self.path / "samples.csv")
         write_whole(self.path / "protocol.toml", protocol.to_toml().encode())
-        if not (self.path / IDENTITY).is_file():
-            self._make_identity()
+        identity_of(self.path)
 
     @property
     def identity(self) -> str:
         """What names this study among all others, wherever its folder is copied: made once, then read."""
-        path = self.path / IDENTITY
-        try:
-            return path.read_text(encoding="ascii").strip()
-        except FileNotFoundError:
-            return self._make_identity()
-        except (OSError, UnicodeDecodeError) as error:
-            raise StudyError(
-                f"the study's identity cannot be read ({type(error).__name__})",
-                where=str(path),
-                remedy="Restore the file study_id: the decisions on this study are kept under it",
-            ) from error
-
-    def _make_identity(self) -> str:
-        """Make the identity, unless another program has just done so: the first one holds for both."""
-        made, path = uuid.uuid4().hex, self.path / IDENTITY
-        own = path.with_name(f".{IDENTITY}-{made}")
-        write_whole(own, f"{made}\n".encode())
-        try:
-            path.hardlink_to(own)
-        except FileExistsError:
-            return path.read_text(encoding="ascii").strip()
-        except OSError:  # A disk without links: only there can two programs still meet.
-            write_whole(path, f"{made}\n".encode())
-        finally:
-            own.unlink()
-        return made
+        return identity_of(self.path)
 
     @property
     def protocol(self) -> Protocol:
@@ -192,31 +201,41 @@ class Study:
             return None
         return score if isinstance(score, dict) else None
 
-    def has_measured(self, image: str) -> bool:
-        """Say whether what an image gave by itself is there, in the waiting room or among the finished ones."""
-        return any((self.folder_of(image, measured=new) / MEASURED).is_file() for new in (True, False))
+    def newest(self, image: str) -> Measured | None:
+        """Return the newest measurement of an image, waiting to be graded or finished; None where there is none."""
+        for waiting in (True, False):
+            score = self.score_of(image, measured=waiting)
+            folder = self.folder_of(image, measured=waiting)
+            if score is not None and (folder / MEASURED).is_file():
+                return Measured(image, folder, score, waiting)
+        return None
 
     def objects_of(self, image: str, *, columns: Sequence[str] | None = None) -> pd.DataFrame:
         """Read the graded objects of one image."""
-        return _read_objects(self.folder_of(image) / OBJECTS, columns)
+        return read_as_frame(self.folder_of(image) / OBJECTS, columns)
 
     def measured_of(self, image: str) -> pd.DataFrame:
-        """Read the objects of one image as the frame by itself gave them, the newest that there are."""
-        return _read_objects(self._measured_folder(image) / MEASURED, None)
+        """Read the objects of one image as the frame by itself gave them, the newest that there are.
 
-    def _measured_folder(self, image: str) -> Path:
-        """Return the folder of an image's newest measurement."""
-        waiting = self.score_of(image, measured=True) is not None
-        return self.folder_of(image, measured=waiting)
+        Raises
+        ------
+        StudyError
+            There are none, or they cannot be read.
+        """
+        newest = self.newest(image)
+        return read_as_frame((newest.folder if newest else self.folder_of(image)) / MEASURED)
+
+    def read_measured(self, images: Sequence[Measured]) -> tuple[pd.DataFrame, list[int]]:
+        """Read what the frames of a sample gave by themselves as one table, and how many rows are each frame's."""
+        tables = side_by_side(lambda image: read_objects(image.folder / MEASURED), images)
+        return as_one(tables), [len(table) for table in tables]
 
     def read_objects(self, images: Iterable[str], kinds: Sequence[str] | None = None) -> pd.DataFrame:
         """Read the objects of several images as one table, of all kinds or of some."""
-        tables = []
-        for image in images:
-            objects = self.objects_of(image)
-            tables.append(objects if kinds is None else objects[objects["kind"].isin(kinds)])
+        paths = [self.folder_of(image) / OBJECTS for image in images]
+        tables = side_by_side(lambda path: read_objects(path, kinds=kinds), paths)
         filled = [table for table in tables if len(table)]
-        return pd.concat(filled, ignore_index=True) if filled else empty_objects()
+        return as_one(filled) if filled else empty_objects()
 
     def write_measured(self, image: str, labels: NDArray[Any], objects: pd.DataFrame, score: dict[str, Any]) -> None:
         """Write what one image gave by itself into the waiting room: whole, or as it was before.
@@ -235,57 +254,54 @@ class Study:
 
         def fill(folder: Path) -> None:
             write_labels(labels, folder / LABELS)
-            objects.to_parquet(folder / MEASURED, index=False)
+            write_objects(arrow_table(objects), folder / MEASURED)
 
-        self._write_folder(image, fill, score, measured=True)
+        self._write(image, fill, score, measured=True)
 
-    def write_graded(self, image: str, objects: pd.DataFrame, score: dict[str, Any]) -> None:
-        """Write the graded objects of one measured image among the finished ones: whole, or as it was before.
+    def write_graded(
+        self,
+        images: Sequence[Measured],
+        objects: pd.DataFrame,
+        n_rows: Sequence[int],
+        scores: Sequence[dict[str, Any]],
+    ) -> None:
+        """Write the graded objects of a sample's images among the finished ones: each whole, or as it was before.
 
-        Labels and measured objects are carried over without a copy; the image no longer waits.
+        Labels and measured objects are carried over without a copy; the images no longer wait.
 
         Parameters
         ----------
-        image : str
-            The image's name.
+        images : sequence of Measured
+            What was graded.
         objects : DataFrame
-            The table of objects.
-        score : dict
-            What ``score.json`` says.
+            The objects of all of them, in their order.
+        n_rows : sequence of int
+            How many of its rows are each image's.
+        scores : sequence of dict
+            What ``score.json`` says of each.
         """
-        source = self._measured_folder(image)
+        tables = rows_of_each(arrow_table(objects), n_rows)
+        side_by_side(lambda work: self._write_one_graded(*work), zip(images, tables, scores, strict=True))
 
+    def _write_one_graded(self, image: Measured, objects: pyarrow.Table, score: dict[str, Any]) -> None:
         def fill(folder: Path) -> None:
             for name in (LABELS, MEASURED):
-                _link(source / name, folder / name)
-            objects.to_parquet(folder / OBJECTS, index=False)
+                link(image.folder / name, folder / name)
+            write_objects(objects, folder / OBJECTS)
 
-        self._write_folder(image, fill, score, measured=False)
-        self.forget(image, measured=True)
+        self._write(image.name, fill, score, measured=False)
+        if image.waiting:
+            self.forget(image.name, measured=True)
 
-    def _write_folder(self, image: str, fill: Callable[[Path], None], score: dict[str, Any], *, measured: bool) -> None:
-        final = self.folder_of(image, measured=measured)
-        partial = self.path / ".measured" / f".partial-{final.name[:90]}-{os.getpid()}"
+    def _write(self, image: str, fill: Callable[[Path], None], score: dict[str, Any], *, measured: bool) -> None:
+        def fill_all(folder: Path) -> None:
+            fill(folder)
+            told = with_fingerprints(score, folder)
+            (folder / SCORE).write_text(json.dumps(told, indent=1, sort_keys=True) + "\n", encoding="utf-8")
+
         try:
-            shutil.rmtree(partial, ignore_errors=True)
-            partial.mkdir(parents=True)
-            fill(partial)
-            score = with_fingerprints(score, partial)
-            (partial / SCORE).write_text(json.dumps(score, indent=1, sort_keys=True) + "\n", encoding="utf-8")
-            # What has a second name already was made safe under its first one.
-            new = [path for path in sorted(partial.iterdir()) if path.stat().st_nlink == 1]
-            for path in (*new, partial):
-                _sync(path)
-            if final.exists():
-                # A folder cannot replace one that is not empty: for a moment the image is absent, never half.
-                old = partial.with_name(f"{partial.name}-old")
-                final.rename(old)
-                partial.rename(final)
-                shutil.rmtree(old)
-            else:
-                partial.rename(final)
+            write_folder(self.folder_of(image, measured=measured), self.path / ".measured", fill_all)
         except OSError as error:
-            shutil.rmtree(partial, ignore_errors=True)
             raise StudyError(
                 f"the results of {image} cannot be written ({error.strerror})",
                 where=str(self.path),
@@ -297,50 +313,33 @@ class Study:
         shutil.rmtree(self.folder_of(image, measured=measured), ignore_errors=True)
 
     def keep_only(self, images: Iterable[str]) -> None:
-        """Remove the results of all images but these, and whatever still waits to be graded.
-
-        What a changed or now unreadable file once gave must not be counted.
-        """
+        """Remove the results of all images but these: what a changed or unreadable file once gave must not count."""
         kept = {image_id(image) for image in images}
-        for score in (self.path / "images").glob(f"*/{SCORE}"):
-            if score.parent.name not in kept:
-                shutil.rmtree(score.parent)
+        with os.scandir(self.path / "images") as entries:
+            others = [entry.path for entry in entries if entry.name not in kept]
+        for folder in others:
+            if (Path(folder) / SCORE).is_file():
+                shutil.rmtree(folder)
+
+    @property
+    def under_way(self) -> bool:
+        """Whether a run has begun and not come to its end: it goes on, or was broken off.
+
+        The waiting room is made before the first image is touched and goes after the last. While it is there, some
+        samples may be graded by the protocol in force and others by an older one.
+        """
+        return (self.path / ".measured").is_dir()
+
+    def finish(self) -> None:
+        """Say that a run has come to its end: nothing waits any more."""
         shutil.rmtree(self.path / ".measured", ignore_errors=True)
+
+    def withdraw(self) -> None:
+        """Say that a run has touched no finished image; what it measured, if anything, waits for the next run."""
+        with suppress(OSError):
+            (self.path / ".measured").rmdir()
 
     def sweep(self) -> None:
         """Remove what a run that was broken off left half-written."""
         for partial in (self.path / ".measured").glob(".partial-*"):
             shutil.rmtree(partial, ignore_errors=True)
-
-
-def _read_objects(path: Path, columns: Sequence[str] | None) -> pd.DataFrame:
-    import pyarrow
-    import pyarrow.parquet
-
-    try:
-        table = pyarrow.parquet.read_table(path, columns=columns, partitioning=None)
-        # Its metadata tell pandas' types; damaged, they raise whatever they make it stumble over.
-        frame: pd.DataFrame = table.to_pandas()
-    except (OSError, ValueError, TypeError, LookupError, AttributeError, pyarrow.ArrowException) as error:
-        raise StudyError(
-            f"the table of objects cannot be read ({type(error).__name__})",
-            where=str(path),
-            remedy=f"Delete {path.parent.name} and run 'cher2 run' again",
-        ) from error
-    return frame
-
-
-def _link(source: Path, path: Path) -> None:
-    """Give a file a second name; a copy, where the disk has no links."""
-    try:
-        path.hardlink_to(source)
-    except OSError:
-        shutil.copyfile(source, path)
-
-
-def _sync(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

@@ -84,6 +84,11 @@ def run(
     reviews: Reviews = "",
 ) -> None:
     """Score a folder of images: cells, patients, cohorts and a report."""
+    from cher2.batch.engine import usable_cores
+    from cher2.batch.local_workers import load_ahead
+
+    if scheduler is None and not dry_run and not study.exists() and (workers or usable_cores()) > 1:
+        load_ahead()
     from cher2.batch.plan import make_plan
     from cher2.batch.run import carry_out
     from cher2.progress import showing

@@ -9,7 +9,7 @@ import os
 import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -38,6 +38,10 @@ class ImageFile:
     name: str
     paths: tuple[Path, ...]
     channels: tuple[str, ...] = ()
+
+    def absolute(self) -> ImageFile:
+        """Return the same image with its paths from the root: a worker may stand in another folder."""
+        return replace(self, paths=tuple(path.absolute() for path in self.paths))
 
 
 class _Match(NamedTuple):

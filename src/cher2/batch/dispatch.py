@@ -81,7 +81,9 @@ def make_fit() -> None:
         libc.mallopt(mmap, MMAP_THRESHOLD)
 
 
-def run_on(client: Any, tasks: deque[Task], common: Common | None = None) -> Iterator[tuple[Task, Any]]:
+def run_on(
+    client: Any, tasks: deque[Task], common: Common | None = None, threads: int = 1
+) -> Iterator[tuple[Task, Any]]:
     """Run the tasks on the client's workers.
 
     When a worker dies, whatever it held is suspected. A task that was suspected twice is tried once more alone at
@@ -94,13 +96,15 @@ def run_on(client: Any, tasks: deque[Task], common: Common | None = None) -> Ite
         More may be added meanwhile.
     common : Common, optional
         What each worker process must have in common with the command.
+    threads : int
+        Threads of workers that are expected at least.
 
     Yields
     ------
     tuple of Task and its outcome
         In the order in which they end.
     """
-    batches, suspects = _Batches(client, common), deque[Task]()
+    batches, suspects = _Batches(client, common, threads), deque[Task]()
     while tasks or batches.running or suspects:
         alone = not tasks and not batches.running
         if alone:
@@ -121,12 +125,12 @@ def run_on(client: Any, tasks: deque[Task], common: Common | None = None) -> Ite
 class _Batches:
     """The batches that are under way, and how many tasks make one."""
 
-    def __init__(self, client: Any, common: Common | None) -> None:
+    def __init__(self, client: Any, common: Common | None, threads: int) -> None:
         self._client = client
         self._common = common
         self._done: SimpleQueue[Any] = SimpleQueue()
         self._seconds: dict[Callable[..., Any], float] = {}
-        self._threads = 1
+        self._threads = self._expected = threads
         self._seen = self._looked = 0.0
         self.running: dict[Any, list[Task]] = {}
         self._look()
@@ -191,7 +195,7 @@ class _Batches:
             raise _scheduler_has_gone() from error
         self._looked = time.monotonic()
         if threads:
-            self._threads, self._seen = threads, self._looked
+            self._threads, self._seen = max(threads, self._expected), self._looked
         elif self._seen and self._looked - self._seen > WITHOUT_WORKERS_S:
             raise StudyError(
                 f"the Dask scheduler has had no worker for {WITHOUT_WORKERS_S / 60:g} minutes",

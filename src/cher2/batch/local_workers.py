@@ -30,6 +30,9 @@ WORKER_ENVIRONMENT = {
 LOADED_ONCE = ("distributed", "cher2.batch.tasks")
 """What the workers' common parent loads."""
 
+CLOSE_S = 1.0
+"""How long what is left of a cluster may take to close, when it is broken off."""
+
 METHOD = "forkserver" if sys.platform == "linux" else "spawn"
 """How worker processes are started. macOS has fork servers too, but its own libraries do not survive a fork."""
 
@@ -76,31 +79,51 @@ def local_workers(workers: int) -> Iterator[Engine]:
     for name in ("distributed", "tornado"):
         logging.getLogger(name).setLevel(logging.CRITICAL)
     load_ahead()
-    with dask.config.set(settings), _local_cluster(workers) as cluster:
-        try:
-            with Client(cluster, set_as_default=False) as client:
-                yield lambda tasks: run_on(client, tasks)
-                # Closing while a dead worker is being replaced breaks inside Dask: its successor is awaited first.
-                with suppress(TimeoutError):
-                    client.wait_for_workers(workers, timeout=10)
-        except BaseException:
-            _kill(cluster)
-            raise
+    with dask.config.set(settings), _local_cluster(workers) as cluster, Client(cluster, set_as_default=False) as client:
+        yield lambda tasks: run_on(client, tasks, threads=workers)
+        # Closing while a dead worker is being replaced breaks inside Dask: its successor is awaited first.
+        with suppress(TimeoutError):
+            client.wait_for_workers(workers, timeout=10)
 
 
-def _local_cluster(workers: int) -> Any:
-    from distributed import LocalCluster
-
+@contextmanager
+def _local_cluster(workers: int) -> Iterator[Any]:
+    """Start a cluster on this machine and close it: in order at the end, at once after an error or Ctrl-C."""
+    cluster = None
     try:
         with _deaf_to_interrupts():
-            return LocalCluster(
-                n_workers=workers,
-                threads_per_worker=1,
-                # Even without a dashboard the scheduler serves HTTP: at the fixed port 8787 a second run would warn.
-                dashboard_address="127.0.0.1:0",
-                scheduler_kwargs={"dashboard": False},
-                silence_logs=logging.CRITICAL,
-            )
+            cluster = _cluster_without_workers()
+        _start(cluster, workers)
+        yield cluster
+        cluster.close()
+    except BaseException:
+        if cluster is not None:
+            _kill(cluster)
+        raise
+
+
+def _cluster_without_workers() -> Any:
+    from distributed import LocalCluster
+
+    return LocalCluster(
+        n_workers=0,
+        threads_per_worker=1,
+        # Even without a dashboard the scheduler serves HTTP: at the fixed port 8787 a second run would warn.
+        dashboard_address="127.0.0.1:0",
+        scheduler_kwargs={"dashboard": False},
+        silence_logs=logging.CRITICAL,
+    )
+
+
+def _start(cluster: Any, workers: int) -> None:
+    """Start the workers, by the cluster's own thread, and wait until they are there: Ctrl-C may come meanwhile."""
+
+    async def started() -> None:
+        await cluster
+
+    try:
+        cluster.scale(workers)
+        cluster.sync(started)
     except (OSError, RuntimeError) as error:
         raise StudyError(
             f"the worker processes cannot be started ({error})",
@@ -119,6 +142,10 @@ def _kill(cluster: Any) -> None:
         if pid is not None:
             with suppress(psutil.NoSuchProcess):
                 psutil.Process(pid).kill()
+    # What is only half started cannot be closed, and would be waited for when Python ends. It ends with this process.
+    cluster.shutdown_on_close = False
+    with suppress(TimeoutError, AssertionError):
+        cluster.close(timeout=CLOSE_S)
 
 
 @contextmanager

@@ -10,6 +10,7 @@ import logging
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import cher2
@@ -27,7 +28,7 @@ FIRST_WORKER_S = 60.0
 """How long the first worker may take to come."""
 
 VERSION = "__import__('cher2').__version__"
-"""Sent to the workers as text: a function could not even be unpacked where cher2 is missing."""
+"""Sent to the scheduler and the workers as text: a function could not even be unpacked where cher2 is missing."""
 
 
 @contextmanager
@@ -47,6 +48,7 @@ def connected(scheduler: str, shared: Shared | None = None) -> Iterator[Engine]:
         No scheduler answers, no worker comes, or a worker has other software or does not see what it must.
     """
     import dask
+    import distributed  # noqa: F401  Its settings must be there before one of them is changed.
 
     from cher2.batch.dispatch import run_on
 
@@ -54,8 +56,9 @@ def connected(scheduler: str, shared: Shared | None = None) -> Iterator[Engine]:
         logging.getLogger(name).setLevel(logging.CRITICAL)
     common = common_ground(shared)
     with dask.config.set({"distributed.comm.timeouts.connect": CONNECT_TIMEOUT}), _client(scheduler) as client:
-        _check_workers(client, scheduler, common)
-        yield lambda tasks: run_on(client, tasks, common)
+        check = partial(_check, client, scheduler, common)
+        check()
+        yield lambda tasks: run_on(client, tasks, common=common, look_again=check)
 
 
 def fault_of_worker(common: Common) -> str:
@@ -88,7 +91,7 @@ def _client(scheduler: str) -> Any:
         ) from error
 
 
-def _check_workers(client: Any, scheduler: str, common: Common) -> None:
+def _check(client: Any, scheduler: str, common: Common) -> None:
     try:
         client.wait_for_workers(1, timeout=FIRST_WORKER_S)
     except TimeoutError as error:
@@ -97,11 +100,21 @@ def _check_workers(client: Any, scheduler: str, common: Common) -> None:
             where=scheduler,
             remedy=f"Start workers with 'dask worker {scheduler}' and run the same command again",
         ) from error
+    # The scheduler unpacks tasks, too, to find what depends on what.
+    try:
+        _check_version("the scheduler", client.run_on_scheduler(eval, VERSION))
+    except (ImportError, AttributeError, SyntaxError) as error:
+        _check_version("the scheduler", error)
     for worker, found in client.run(eval, VERSION, on_error="return").items():
-        if found != cher2.__version__:
-            fault = f"no cher2 that can be loaded ({found})" if isinstance(found, Exception) else f"cher2 {found}"
-            raise other_software(f"{fault} and not cher2 {cher2.__version__}").within(f"worker {worker}")
+        _check_version(f"worker {worker}", found)
     for worker, fault in client.run(fault_of_worker, common).items():
         if fault:
             remedy = "docs/cluster.md says what workers and command must share"
             raise StudyError(fault, where=f"worker {worker}", remedy=remedy)
+
+
+def _check_version(where: str, found: Any) -> None:
+    """Refuse a version of cher2 that is not the command's, or what was raised when it was asked for."""
+    if found != cher2.__version__:
+        what = f"no cher2 that can be loaded ({found})" if isinstance(found, Exception) else f"cher2 {found}"
+        raise other_software(f"{what} and not cher2 {cher2.__version__}").within(where)

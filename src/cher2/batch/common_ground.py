@@ -8,7 +8,6 @@ from __future__ import annotations
 import platform
 import uuid
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 
 from cher2.batch.engine import Shared
@@ -48,11 +47,8 @@ def common_ground(shared: Shared | None = None) -> Common:
     return Common(versions, files, shared.study, Study(shared.study).identity)
 
 
-@cache
 def check_worker(common: Common) -> None:
     """Say whether this process is fit for the command's tasks.
-
-    A process that is fit is asked but once.
 
     Raises
     ------
@@ -87,8 +83,8 @@ def _versions() -> dict[str, str]:
 def other_software(found: str) -> StudyError:
     """Return the error for a worker with other software, by what was found there."""
     return StudyError(
-        f"a worker has other software than this command: {found}",
-        remedy="Start the workers from the same environment as the command",
+        f"here is other software than in this command: {found}",
+        remedy="Start scheduler and workers from the same environment as the command",
     )
 
 

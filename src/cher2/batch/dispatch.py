@@ -61,7 +61,7 @@ def run_batch(tasks: Sequence[Task], common: Common | None = None) -> tuple[list
     """
     make_fit()
     if common is not None:
-        check_worker(common)
+        _checked(common)
     started, outcomes = time.monotonic(), list[Any]()
     for task in tasks:
         outcomes.append(task.function(*task.arguments))
@@ -81,8 +81,18 @@ def make_fit() -> None:
         libc.mallopt(mmap, MMAP_THRESHOLD)
 
 
+@cache
+def _checked(common: Common) -> None:
+    check_worker(common)
+
+
 def run_on(
-    client: Any, tasks: deque[Task], common: Common | None = None, threads: int = 1
+    client: Any,
+    tasks: deque[Task],
+    *,
+    threads: int = 1,
+    common: Common | None = None,
+    look_again: Callable[[], None] | None = None,
 ) -> Iterator[tuple[Task, Any]]:
     """Run the tasks on the client's workers.
 
@@ -94,17 +104,19 @@ def run_on(
     client : distributed.Client
     tasks : deque of Task
         More may be added meanwhile.
-    common : Common, optional
-        What each worker process must have in common with the command.
     threads : int
         Threads of workers that are expected at least.
+    common : Common, optional
+        What each worker process must have in common with the command.
+    look_again : callable, optional
+        Called when a batch broke: raises a StudyError that says why, where a worker is the reason.
 
     Yields
     ------
     tuple of Task and its outcome
         In the order in which they end.
     """
-    batches, suspects = _Batches(client, common, threads), deque[Task]()
+    batches, suspects = _Batches(client, threads, common, look_again), deque[Task]()
     while tasks or batches.running or suspects:
         alone = not tasks and not batches.running
         if alone:
@@ -125,9 +137,10 @@ def run_on(
 class _Batches:
     """The batches that are under way, and how many tasks make one."""
 
-    def __init__(self, client: Any, common: Common | None, threads: int) -> None:
+    def __init__(self, client: Any, threads: int, common: Common | None, look_again: Callable[[], None] | None) -> None:
         self._client = client
         self._common = common
+        self._look_again = look_again
         self._done: SimpleQueue[Any] = SimpleQueue()
         self._seconds: dict[Callable[..., Any], float] = {}
         self._threads = self._expected = threads
@@ -175,6 +188,9 @@ class _Batches:
         from distributed import CancelledError, KilledWorker
 
         try:
+            broken = future.exception() is not None
+            if broken and self._look_again is not None:
+                self._look_again()
             outcomes, seconds = future.result()
         except KilledWorker:
             return WorkerDiedError(

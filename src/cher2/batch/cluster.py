@@ -6,7 +6,6 @@ They must see the same images and the same study folder, under the same paths. d
 
 from __future__ import annotations
 
-import logging
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -50,10 +49,9 @@ def connected(scheduler: str, shared: Shared | None = None) -> Iterator[Engine]:
     import dask
     import distributed  # noqa: F401  Its settings must be there before one of them is changed.
 
-    from cher2.batch.dispatch import run_on
+    from cher2.batch.dispatch import quiet_dask, run_on
 
-    for name in ("distributed", "tornado"):
-        logging.getLogger(name).setLevel(logging.CRITICAL)
+    quiet_dask()
     common = common_ground(shared)
     with dask.config.set({"distributed.comm.timeouts.connect": CONNECT_TIMEOUT}), _client(scheduler) as client:
         check = partial(_check, client, scheduler, common)

@@ -9,6 +9,7 @@ a plugin of Dask's would be, outlives the run.
 from __future__ import annotations
 
 import ctypes
+import logging
 import platform
 import time
 from collections import deque
@@ -43,6 +44,12 @@ TRIM_THRESHOLD = 128 * 2**20
 MMAP_THRESHOLD = 32 * 2**20
 """Memory below these goes back to the worker and not to the system. Dask's own threshold of 64 KiB makes every image
 array a fresh mapping, whose pages are cleared one by one: a frame takes four times as long."""
+
+
+def quiet_dask() -> None:
+    """Keep Dask's own messages from the terminal: what a user must know comes as an error, in words."""
+    for name in ("distributed", "distributed.client", "tornado"):
+        logging.getLogger(name).setLevel(logging.CRITICAL)
 
 
 def run_batch(tasks: Sequence[Task], common: Common | None = None) -> tuple[list[Any], float]:

@@ -65,7 +65,7 @@ def local_workers(workers: int) -> Iterator[Engine]:
     import dask
     from distributed import Client
 
-    from cher2.batch.dispatch import run_on
+    from cher2.batch.dispatch import quiet_dask, run_on
 
     settings = {
         "distributed.nanny.pre-spawn-environ": WORKER_ENVIRONMENT,
@@ -76,8 +76,7 @@ def local_workers(workers: int) -> Iterator[Engine]:
         "distributed.admin.tick.interval": "500ms",
         "distributed.admin.system-monitor.interval": "5s",
     }
-    for name in ("distributed", "tornado"):
-        logging.getLogger(name).setLevel(logging.CRITICAL)
+    quiet_dask()
     load_ahead()
     with dask.config.set(settings), _local_cluster(workers) as cluster, Client(cluster, set_as_default=False) as client:
         yield lambda tasks: run_on(client, tasks, threads=workers)

@@ -122,3 +122,20 @@ def test_ctrl_c_ends_the_run_and_its_workers_and_the_next_goes_on(many, tmp_path
     run_study(many / "images", tmp_path / "study", workers=1, progress=calls.append)
     assert calls[0].done >= 2
     assert results_of(tmp_path / "study") == results_of(many / "study")
+
+
+@pytest.mark.parametrize("seconds", [0.6, 1.2])
+def test_ctrl_c_while_the_run_starts(many, tmp_path, seconds):
+    words = [COMMAND, "run", many / "images", "-o", tmp_path / "study", "--workers", "2"]
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    with subprocess.Popen(words, **pipes, text=True, encoding="utf-8", start_new_session=True) as run:
+        time.sleep(seconds)
+        family = [run.pid, *children(run.pid), *workers_of(run)]
+        os.killpg(run.pid, signal.SIGINT)
+        out, err = run.communicate(timeout=30)
+    assert run.returncode == 130
+    assert "Traceback" not in out + err
+    until = time.monotonic() + 10
+    while any(map(is_alive, family)) and time.monotonic() < until:
+        time.sleep(0.1)
+    assert not any(map(is_alive, family))

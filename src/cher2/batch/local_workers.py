@@ -27,7 +27,7 @@ WORKER_ENVIRONMENT = {
     "OPENCV_FOR_THREADS_NUM": "1",
 }
 
-LOADED_ONCE = ("distributed", "cher2.batch.tasks")
+LOADED_ONCE = "cher2.batch.fork_server"
 """What the workers' common parent loads."""
 
 CLOSE_S = 1.0
@@ -43,7 +43,7 @@ def load_ahead() -> None:
         return
     from multiprocessing import forkserver
 
-    multiprocessing.get_context(METHOD).set_forkserver_preload(list(LOADED_ONCE))
+    multiprocessing.get_context(METHOD).set_forkserver_preload([LOADED_ONCE])
     with _deaf_to_interrupts(), _worker_environment():
         forkserver.ensure_running()
 

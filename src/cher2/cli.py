@@ -6,6 +6,8 @@ written. Heavy libraries are imported inside the commands: ``cher2 --help`` must
 
 from __future__ import annotations
 
+import atexit
+import gc
 import io
 import sys
 from pathlib import Path
@@ -42,15 +44,18 @@ def main() -> None:
         if isinstance(stream, io.TextIOWrapper):
             # A patient's name that the terminal's encoding lacks must not end a run.
             stream.reconfigure(errors="backslashreplace")
+    # Python looks for garbage in everything that is loaded before it ends: most of a second, after Ctrl-C, too.
+    atexit.register(gc.freeze)
     try:
         app()
     except Cher2Error as error:
         Console(stderr=True).print(f"Error: {error}", style="bold red", markup=False, highlight=False, soft_wrap=True)
         sys.exit(2)
-    except SystemExit as end:
-        if end.code == INTERRUPTED:
-            Console(stderr=True).print("Stopped. The same command goes on where it stopped.", style="yellow")
-        raise
+    except (KeyboardInterrupt, SystemExit) as end:
+        if isinstance(end, SystemExit) and end.code != INTERRUPTED:
+            raise
+        Console(stderr=True).print("Stopped. The same command goes on where it stopped.", style="yellow")
+        sys.exit(INTERRUPTED)
 
 
 def _version(wanted: bool) -> None:
@@ -87,6 +92,11 @@ def run(
     reviews: Reviews = "",
 ) -> None:
     """Score a folder of images: cells, patients, cohorts and a report."""
+    from cher2.batch.engine import usable_cores
+    from cher2.batch.local_workers import load_ahead
+
+    if scheduler is None and not dry_run and not study.exists() and (workers or usable_cores()) > 1:
+        load_ahead()
     from cher2.batch.plan import make_plan
     from cher2.batch.run import carry_out
     from cher2.images.places import place

@@ -11,7 +11,7 @@ from contextlib import contextmanager, suppress
 import cv2
 import pytest
 
-from cher2.batch import engine
+from cher2.batch import cluster, engine
 from cher2.batch.engine import Task, default_workers, open_engine
 from cher2.errors import Cher2Error, StudyError
 
@@ -66,7 +66,7 @@ def test_a_task_that_kills_its_worker_answers_for_itself_alone():
 
 @pytest.mark.parametrize("address", ["tcp://127.0.0.1:9", "nonsense", "foo://bar:1"])
 def test_a_scheduler_that_does_not_answer_is_named(monkeypatch, address):
-    monkeypatch.setattr(engine, "CONNECT_TIMEOUT", "1s")
+    monkeypatch.setattr(cluster, "CONNECT_TIMEOUT", "1s")
     with pytest.raises(StudyError, match="no Dask scheduler answers") as caught, open_engine(1, address):
         pass
     assert caught.value.where == address

@@ -13,11 +13,11 @@ from typing import Any
 
 import pandas as pd
 
-from cher2.batch.engine import Engine, Task, default_workers, open_engine
+from cher2.batch.engine import Engine, Shared, Task, WorkerDiedError, default_workers, open_engine
 from cher2.batch.plan import Plan, make_plan
 from cher2.batch.tasks import FileOutcome, SampleOutcome, grade_frames, grading_fingerprint, measure_file
 from cher2.errors import Cher2Error, StudyError
-from cher2.images.places import place, shown
+from cher2.images.places import is_remote, place, shown
 from cher2.report.derive import Derived, derive, read_clinical
 from cher2.review.open_log import stored_decisions
 from cher2.study.folder import Study
@@ -138,7 +138,8 @@ def carry_out(
         # A database that cannot be read is told before the work of hours, not after it.
         stored_decisions(study, reviews)
     to_measure = len(plan.files) - len(plan.measured)
-    with _study_folder(plan, study), open_engine(workers or default_workers(to_measure), scheduler) as engine:
+    shared = Shared(tuple(path.absolute() for path in _first_and_last(plan)), study.path.absolute())
+    with _study_folder(plan, study), open_engine(workers or default_workers(to_measure), scheduler, shared) as engine:
         frames, failed = _score(plan, study, engine, progress or (lambda _: None))
         if not frames:
             raise StudyError(
@@ -168,6 +169,12 @@ def carry_out(
     )
     study.finish()
     return RunResult(study, derive(study, reviews=reviews), errors)
+
+
+def _first_and_last(plan: Plan) -> tuple[Path, ...]:
+    """Return two files of the images, for workers elsewhere to look at; none where they are in a store."""
+    files = list(plan.files.values())
+    return tuple(file.paths[0] for file in (files[0], files[-1]) if not is_remote(file.paths[0]))
 
 
 @contextmanager
@@ -208,7 +215,10 @@ def _score(
         if task.function is grade_frames:
             _check_graded(result)
             continue
-        scoring.measured(result if isinstance(result, FileOutcome) else _broken(task.arguments[0].name, result))
+        outcome = result if isinstance(result, FileOutcome) else _broken(task.arguments[0].name, result)
+        if outcome.error and scoring.again(task, outcome):
+            continue
+        scoring.measured(outcome)
         progress(scoring.state)
     order = {name: number for number, name in enumerate(plan.samples["image"])}
     return scoring.frames, sorted(scoring.failed, key=lambda outcome: order[outcome.file])
@@ -220,8 +230,11 @@ class _Scoring:
     def __init__(self, plan: Plan, study: Study) -> None:
         self._plan = plan
         self._study = study
+        # Workers elsewhere stand in another folder: paths are told from the root.
+        self._home = study.path.absolute()
         self.frames = dict(plan.measured)
         self.failed: list[FileOutcome] = []
+        self._tried = set[str]()
         self.state = Progress(done=len(self.frames), total=len(plan.files))
         # A file that is measured again has lost the grades of its frames.
         self._graded = plan.graded
@@ -233,10 +246,32 @@ class _Scoring:
             self._files[sample].append(name)
         self._waiting = {sample: set(names) - set(self.frames) for sample, names in self._files.items()}
         left = (name for name in rows["image"] if name not in self.frames)
-        self.tasks = deque(Task(measure_file, (plan.files[name], study.path, plan.protocol)) for name in left)
+        self.tasks = deque(
+            Task(measure_file, (plan.files[name].absolute(), self._home, plan.protocol)) for name in left
+        )
         for sample, waiting in self._waiting.items():
             if not waiting:
                 self._grade(sample)
+
+    def again(self, task: Task, outcome: FileOutcome) -> bool:
+        """Put a file that failed back once, at the end: by then a share may answer again; say whether that was done.
+
+        Raises
+        ------
+        StudyError
+            Its results cannot be written the second time either: no file's could.
+        """
+        second = outcome.file in self._tried
+        if outcome.error == StudyError.__name__:
+            if second:
+                raise StudyError(outcome.message)
+            self.tasks.appendleft(task)
+        elif not second and outcome.error != WorkerDiedError.__name__:
+            self.tasks.append(task)
+        else:
+            return False
+        self._tried.add(outcome.file)
+        return True
 
     def measured(self, outcome: FileOutcome) -> None:
         """Take note of a file's outcome; its sample is graded next where this was its last file."""
@@ -261,7 +296,7 @@ class _Scoring:
         names = [frame for file in self._files[sample] for frame in self.frames.get(file, ())]
         wanted = grading_fingerprint(self._plan.protocol, *sample, names)
         if any(self._graded.get(name) != wanted for name in names):
-            self.tasks.append(Task(grade_frames, (self._study.path, self._plan.protocol, *sample, names)))
+            self.tasks.append(Task(grade_frames, (self._home, self._plan.protocol, *sample, names)))
 
 
 def _check_graded(result: Any) -> None:

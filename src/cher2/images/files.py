@@ -59,6 +59,10 @@ class ImageFile:
     plate: str = ""
     stamps: tuple[Stamp, ...] = field(default=(), compare=False)
 
+    def absolute(self) -> ImageFile:
+        """Return the same image with its paths from the root: a worker may stand in another folder."""
+        return replace(self, paths=tuple(path if is_remote(path) else path.absolute() for path in self.paths))
+
 
 class _Match(NamedTuple):
     frame: str

@@ -39,6 +39,7 @@ from cher2.study.label_file import write_labels
 from cher2.study.object_file import (
     arrow_table,
     as_one,
+    read_as_frame,
     read_objects,
     rows_of_each,
     side_by_side,

@@ -5,7 +5,6 @@ from __future__ import annotations
 import functools
 import threading
 from http.server import ThreadingHTTPServer
-from types import SimpleNamespace
 
 import fsspec
 import numpy as np
@@ -13,6 +12,7 @@ import pytest
 import zarr
 from numcodecs import LZ4, Blosc, GZip, Zlib, Zstd
 from RangeHTTPServer import RangeRequestHandler
+from upath import UPath
 from zarr.codecs import BloscCodec, BytesCodec, Crc32cCodec, GzipCodec, TransposeCodec, ZstdCodec
 from zarr_folders import NAMES, change_attributes, chunk_files, counts, group, write, write_plate
 
@@ -322,7 +322,7 @@ def test_in_memory(tmp_path, zarr_format):
     path = write(tmp_path / "a.zarr", pixels, zarr_format=zarr_format, shards=(4, 64, 64) if zarr_format == 3 else None)
     memory = fsspec.filesystem("memory")
     memory.put(str(path), f"/{tmp_path.name}/a.zarr", recursive=True)
-    place = SimpleNamespace(fs=memory, path=f"/{tmp_path.name}/a.zarr")
+    place = UPath(f"memory://{tmp_path.name}/a.zarr")
     np.testing.assert_array_equal(frames_of(place)[0].pixels, pixels)
     memory.rm(f"{place.path}/{chunk_files(path)[0].relative_to(path).as_posix()}")
     with pytest.raises(ImageError, match=r"(1|16) of the 36 chunks of a frame are missing"):
@@ -351,7 +351,7 @@ def test_over_http(served, zarr_format):
     address, folder = served
     pixels = counts(4, 40, 50)
     path = write(folder / "a.zarr", pixels, zarr_format=zarr_format)
-    place = SimpleNamespace(fs=fsspec.filesystem("http"), path=f"{address}/a.zarr")
+    place = UPath(f"{address}/a.zarr")
     np.testing.assert_array_equal(frames_of(place)[0].pixels, pixels)
     chunk_files(path)[0].unlink()
     with pytest.raises(ImageError, match="1 of the 16 chunks of a frame are missing"):
@@ -362,6 +362,6 @@ def test_an_answer_of_a_server_that_is_an_error(served):
     # This server knows no ranges from the end of a file, where a shard's index lies.
     address, folder = served
     write(folder / "a.zarr", counts(4, 40, 50), shards=(4, 64, 64))
-    place = SimpleNamespace(fs=fsspec.filesystem("http"), path=f"{address}/a.zarr")
+    place = UPath(f"{address}/a.zarr")
     with pytest.raises(ImageError, match=r"its pixels cannot be read .*400"):
         frames_of(place)

@@ -26,7 +26,7 @@ def test_layers_are_named_coloured_and_scaled_by_channel(ome_file, sample_image)
     assert said["path"] == str(ome_file)
 
 
-@pytest.mark.parametrize("name", ["a.csv", "a.czi", "tif", "a.tif.txt", "a.ome.zarr"])
+@pytest.mark.parametrize("name", ["a.csv", "a.oib", "tif", "a.tif.txt", "a.ome.zarr"])
 def test_other_files_are_not_ours(name):
     assert get_reader(name) is None
 

@@ -206,7 +206,11 @@ class _Checking:
 
     def sample_tasks(self) -> deque[Task]:
         """Say what concerns all files, and return one task a sample that is to be graded again."""
-        if self.unsigned:
+        if self.unsigned and len(self.unsigned) < len(self.scored):
+            # Others of the same study have theirs: these were taken off.
+            what = "its stored files carry no fingerprints, as others of the study do"
+            self.add(Finding("files", "differs", what, image) for image in self.unsigned)
+        elif self.unsigned:
             what = f"an earlier cher2 wrote {len(self.unsigned)} images: their stored files carry no fingerprints"
             self.add([Finding("files", "note", what)])
         if self.otherwise:

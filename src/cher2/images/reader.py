@@ -45,6 +45,10 @@ _VENDORS = {
 }  # fmt: skip
 
 
+HEAD_BYTES = 32
+"""So many bytes tell what a file is."""
+
+
 def read_image(path: str | Path, protocol: Protocol | None = None, frame: int = 0) -> Image:
     """Read one frame.
 
@@ -107,12 +111,13 @@ def open_frames(file: ImageFile, protocol: Protocol) -> Frames:
         return CellTracksFrames(path, file.paths[1:], *file.celltracks)
     if is_folder(path):
         return OmeZarrFrames(path)
-    if maker := _maker(path):
+    head = _read_bytes(path, HEAD_BYTES)
+    if maker := _maker(head):
         _refuse_store(path)
         return maker(path)
-    if _kind(path) == "tiff":
+    if (kind := _kind(head, path)) == "tiff":
         return TiffFrames(path, role_names(protocol))
-    return OneFrame(_read_raster(path, file.name))
+    return OneFrame(_read_raster(path, kind, file.name))
 
 
 def read_frame(file: ImageFile, frame: int, protocol: Protocol) -> Image:
@@ -183,13 +188,12 @@ def frame_name(name: str, frame: int, count: int) -> str:
     return name if count == 1 else f"{name}#{frame + 1}"
 
 
-def _maker(path: Path) -> type[VendorFrames] | None:
-    """Return the reader of a maker's format; None where the file is of none."""
-    head = _read_bytes(path, 32)
-    place = next((place for magic, place in _MAKERS.items() if head.startswith(magic)), None)
-    if place is None:
+def _maker(head: bytes) -> type[VendorFrames] | None:
+    """Return the reader of a maker's format by a file's first bytes; None where it is of none."""
+    where = next((where for magic, where in _MAKERS.items() if head.startswith(magic)), None)
+    if where is None:
         return None
-    reader: type[VendorFrames] = getattr(importlib.import_module(place[0]), place[1])
+    reader: type[VendorFrames] = getattr(importlib.import_module(where[0]), where[1])
     return reader
 
 
@@ -202,9 +206,8 @@ def _refuse_store(path: Path) -> None:
         )
 
 
-def _kind(path: Path) -> str:
+def _kind(head: bytes, path: Path) -> str:
     """Tell by its first bytes whether a file is a "tiff", a "png" or a "jpeg"."""
-    head = _read_bytes(path, 32)
     if head.startswith(TIFF_MAGIC):
         return "tiff"
     if head.startswith(PNG_MAGIC):
@@ -233,8 +236,8 @@ def _read_bytes(path: Path, count: int = -1) -> bytes:
         ) from error
 
 
-def _read_raster(path: Path, name: str) -> Image:
-    decode = decode_png if _kind(path) == "png" else decode_jpeg
+def _read_raster(path: Path, kind: str, name: str) -> Image:
+    decode = decode_png if kind == "png" else decode_jpeg
     return decode(_read_bytes(path), name, shown(path))
 
 
@@ -266,8 +269,8 @@ def _described(plane: NDArray[Any]) -> str:
 
 def _read_channel(path: Path) -> Image:
     """Read a file that stands for one channel of one frame."""
-    if _kind(path) != "tiff":
-        return _read_raster(path, path.name)
+    if (kind := _kind(_read_bytes(path, HEAD_BYTES), path)) != "tiff":
+        return _read_raster(path, kind, path.name)
     with TiffFrames(path) as frames:
         if len(frames) > 1:
             raise ImageError(

@@ -21,7 +21,7 @@ from cher2.study.tables import write_whole
 EXAMPLES_PER_GRADE = 8
 PAGE = "report.html"
 
-_TOLD = ("pixel_size_from", "duplicates", "her2_not_evened", "most_counts")
+_TOLD = ("pixel_size_from", "duplicates", "her2_not_evened", "most_counts", "exposure_ms", "remarks")
 
 
 def write_report(study: Study, derived: Derived | None = None, reviews: str = "") -> Path:
@@ -103,7 +103,7 @@ def assumptions(study: Study) -> list[str]:
             f"If frames overlap, the cells in two of them are counted twice: {unsought} images tell no stage position, "
             "and no overlap was given (image.overlap_px)"
         )
-    remarks = Counter(remark for score in scores if score for remark in score.get("remarks", []))
+    remarks = Counter(remark for score in scores if score for remark in score.get("remarks") or [])
     said += [f"Of {count} images: {remark}" for remark, count in remarks.items()]
     uneven = [score["her2_not_evened"] for score in scores if score and score.get("her2_not_evened")]
     if uneven:

@@ -74,6 +74,11 @@ def test_the_frames_with_the_most_ctcs_of_each_patient_are_read():
     assert choose_frames(counts[:0], 10) == []
 
 
+def test_no_more_frames_are_read_than_a_sheet_needs():
+    counts = pd.DataFrame({"patient_id": "P1", "image": [f"{k:03d}" for k in range(100)], "ctcs": MOST_OF_PATIENT})
+    assert choose_frames(counts) == ["000", "001"]
+
+
 def _sheets(make_planes, cells):
     of = cells["patient_id"].value_counts().to_dict()
     return patient_sheets(Frames(make_planes), choose_cells(cells), of, WHITE)

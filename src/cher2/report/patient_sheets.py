@@ -26,6 +26,9 @@ MOST_CELLS, MOST_OF_PATIENT = 10_000, 64
 MOST_FRAMES = 400
 """Frames that are read for the sheets at most: each patient has its share, those with the most CTCs first."""
 
+ENOUGH = 2
+"""Frames of a patient are read until they hold so many times the cells that a sheet has room for."""
+
 _QUALITY = 75
 
 
@@ -74,11 +77,14 @@ def choose_frames(ctcs: pd.DataFrame, frames: int = MOST_FRAMES) -> list[str]:
     Returns
     -------
     list of str
-        Of each patient the frames with the most CTCs, in the order of their names.
+        Of each patient the frames with the most CTCs, until they hold enough, in the order of their names.
     """
     each = max(1, frames // max(1, ctcs["patient_id"].nunique()))
     falling = ctcs.sort_values(["patient_id", "ctcs", "image"], ascending=[True, False, True], kind="stable")
-    return sorted(falling.groupby("patient_id", sort=True).head(each)["image"])
+    of_patient = falling.groupby("patient_id", sort=True)["ctcs"]
+    before = of_patient.cumsum() - falling["ctcs"]
+    chosen = (of_patient.cumcount() < each) & (before < ENOUGH * MOST_OF_PATIENT)
+    return sorted(falling.loc[chosen, "image"])
 
 
 def choose_cells(cells: pd.DataFrame, most: int = MOST_CELLS) -> pd.DataFrame:

@@ -30,7 +30,7 @@ from cher2.study.tables import read_csv
 
 NO_FIGURE = SvgFigure(())
 
-LEUKOCYTE_IMAGES = 200
+LEUKOCYTE_IMAGES = 60
 """Images whose leukocytes are drawn at most, evenly spaced over the study."""
 
 CUTOFF_OUTCOME, CUTOFF_TITLE = "oligometastatic", "oligometastatic disease"

@@ -6,6 +6,7 @@ What is loaded is kept from the search for garbage: the workers then share its m
 import gc
 
 import distributed  # noqa: F401
+import skimage.segmentation  # noqa: F401
 
 import cher2.batch.tasks  # noqa: F401
 

@@ -10,7 +10,6 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from scipy.spatial import cKDTree
 
 from cher2.cells.frames import FrameFacts
 from cher2.cells.overlaps import Overlap, find_overlaps, sides_um
@@ -87,6 +86,8 @@ def _partners(
     objects: SampleObjects, one: Numbers, other: Numbers, offset: NDArray[np.float64]
 ) -> tuple[Numbers, NDArray[np.float64]]:
     """Return pairs of rows, one partner each, whose bodies lie one on the other's centroid; with their distances."""
+    from scipy.spatial import cKDTree
+
     if len(one) == 0 or len(other) == 0:
         return np.empty((0, 2), np.intp), np.empty(0)
     reach = float(max(objects.radius[one].max(), objects.radius[other].max()))

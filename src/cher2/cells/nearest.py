@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.spatial import cKDTree
 
 
 def nearest_pairs(
@@ -29,6 +28,8 @@ def nearest_pairs(
     points, centroids : list of int
         The numbers of those that were paired.
     """
+    from scipy.spatial import cKDTree
+
     if not len(points) or not len(centroids):
         return [], []
     reach = np.zeros(len(points)) if point_radius is None else point_radius

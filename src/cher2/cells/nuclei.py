@@ -14,7 +14,6 @@ from collections.abc import Iterator
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from skimage.segmentation import watershed
 
 from cher2.cells.mosaic import Mosaic, side_by_side
 from cher2.cells.necks import divided_at_necks, typical_size
@@ -230,6 +229,8 @@ def _nested(mosaic: Mosaic, one_peaked: Mask, stain: NuclearStain) -> list[tuple
 
 def _basins(mosaic: Mosaic, one_peaked: Mask, beside: NuclearStain, least: float) -> tuple[Labels, NDArray[np.intp]]:
     """Divide parts among their seeds: a plane of the mosaic, labelled 1 to n, and the area of each seed."""
+    from skimage.segmentation import watershed
+
     several = np.concatenate([[False], ~one_peaked])
     seeds = find_seeds(several[mosaic.labels], beside.smooth, beside.curvature, beside.lowest, least)
     inside = np.flatnonzero(seeds > 0)

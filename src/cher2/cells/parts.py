@@ -12,7 +12,6 @@ from typing import TypeVar
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from skimage.segmentation import watershed
 
 from cher2.cells.grouped import quantile
 from cher2.cells.peaks import lowest_between, peaks_within
@@ -96,6 +95,8 @@ def pieces(part: Part, min_area: float) -> Iterator[Part]:
 
 def fall_apart(part: Part, relief: Signal, level: float, rise: Rise) -> list[Part]:
     """Divide a part where rising thresholds of a relief, given in its window, make it fall apart."""
+    from skimage.segmentation import watershed
+
     seeds, level = _first_split(part.mask, relief, level, rise)
     if seeds is None:
         return [part]

@@ -26,7 +26,7 @@ from cher2.errors import ImageError
 from cher2.images.image import Image
 from cher2.protocol import Protocol, as_protocol
 
-ALGORITHM = "3"
+ALGORITHM = "4"
 """Version of the algorithm: whatever changes a number in the table of objects changes it."""
 
 MEASURING_SECTIONS = ("channels", "image", "compensation", "segmentation")

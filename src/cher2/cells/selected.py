@@ -9,7 +9,6 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from scipy.optimize import linear_sum_assignment
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
@@ -110,6 +109,8 @@ def _one_to_one(
 
 def _nearest(box: NDArray[np.intp], cell: NDArray[np.intp], distance: NDArray[np.float64]) -> NDArray[np.intp]:
     """Return the numbers of the pairs of one group that are chosen."""
+    from scipy.optimize import linear_sum_assignment
+
     (boxes, i), (cells, j) = np.unique(box, return_inverse=True), np.unique(cell, return_inverse=True)
     pair = np.full((len(boxes), len(cells)), -1)
     pair[i, j] = np.arange(len(box))

@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from scipy.optimize import minimize_scalar
 from scipy.stats import theilslopes
 
 from cher2.cells.grading import MIN_LEUKOCYTES
@@ -214,6 +213,7 @@ def _envelope_slope(x: Values, y: Values) -> float:
 
     For a given slope the best intercept is the quantile of the residuals; what is left is convex in the slope.
     """
+    from scipy.optimize import minimize_scalar
 
     def loss(slope: Any) -> float:
         rest = y - slope * x

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from scipy.spatial import cKDTree
 
 from cher2.cells.frames import FrameFacts
 from cher2.protocol import ROLES
+
+if TYPE_CHECKING:
+    from scipy.spatial import cKDTree
 
 Values = NDArray[np.float64]
 Numbers = NDArray[np.intp]
@@ -190,6 +193,8 @@ def _alike_and_near(
     objects: SampleObjects, one: Numbers, other: Numbers, move: Values, side: Values
 ) -> tuple[Numbers, Numbers]:
     """Return pairs of objects that look alike and lie near each other after a move, as rows."""
+    from scipy.spatial import cKDTree
+
     place = objects.centre[one] - move
     reach = ((place > -STAGE_ERROR_UM) & (place < side + STAGE_ERROR_UM)).all(axis=1)
     one, place = one[reach], place[reach]
@@ -237,6 +242,8 @@ def _best_drifts(guess: Numbers, i: Numbers, j: Numbers, drift: Values, rare: Va
     rare : ndarray, shape (P,)
         How rare its looks are; the result has the mean.
     """
+    from scipy.spatial import cKDTree
+
     if len(guess) == 0:
         none = np.empty(0, np.intp)
         return _Drifts(none, none, np.empty((0, 2)), np.empty(0))
@@ -284,6 +291,8 @@ def _evidence(crowd: Values, count: Numbers, there: Numbers, rarity: Values) -> 
 
 def _typical(looks: Values) -> cKDTree:
     """Return some objects of a sample, evenly out of all, by how they look."""
+    from scipy.spatial import cKDTree
+
     return cKDTree(looks[:: max(1, len(looks) // REFERENCE)])
 
 

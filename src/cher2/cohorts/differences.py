@@ -11,7 +11,6 @@ from math import nan
 from typing import Literal
 
 import numpy as np
-from scipy.optimize import brentq
 from scipy.special import ndtri
 
 from cher2.cohorts.exact import checked_table, group_sizes
@@ -87,6 +86,8 @@ def risk_difference(
 
 def _lower_limit(x: int, first: int, y: int, second: int, z: float) -> float:
     """Return the smallest difference that the score test does not reject."""
+    from scipy.optimize import brentq
+
     observed = x / first - y / second
 
     def excess(difference: float) -> float:
@@ -121,6 +122,8 @@ def _standard_error(x: int, first: int, y: int, second: int, difference: float) 
 
 def _zero(falling: Callable[[float], float], low: float, high: float) -> float:
     """Return where a falling function is 0, or the end that it is nearest to 0 at."""
+    from scipy.optimize import brentq
+
     if low >= high or falling(low) <= 0:
         return low
     return float(brentq(falling, low, high, xtol=1e-300, rtol=1e-13)) if falling(high) < 0 else high

@@ -18,7 +18,6 @@ from operator import index
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from scipy.optimize import brentq
 
 from cher2.cohorts.results import Result, check_level
 from cher2.errors import CohortError
@@ -224,6 +223,8 @@ def _log_sum(logs: NDArray[np.float64]) -> float:
 
 def _root(increasing: Callable[[float], float], start: float) -> float:
     """Return where an increasing function of a log odds ratio is 0; every such function here crosses 0."""
+    from scipy.optimize import brentq
+
     step = 1.0
     low = high = start
     while increasing(low) > 0:

@@ -12,7 +12,6 @@ from math import lcm, nan
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
-from scipy.optimize import brentq
 from scipy.special import ndtri
 
 from cher2.cohorts.results import Estimate, Test, check_level
@@ -180,6 +179,8 @@ def probability_of_superiority(first: ArrayLike, second: ArrayLike, level: float
 
 
 def _lower_limit(share: float, one: int, other: int, z: float) -> float:
+    from scipy.optimize import brentq
+
     mean_size = (one + other) / 2 - 1
 
     def excess(assumed: float) -> float:

@@ -16,7 +16,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import brentq
 from scipy.special import chdtrc
 
 from cher2.errors import CohortError
@@ -147,6 +146,8 @@ def profile_interval(likelihood: Likelihood, best: Maximum, which: int, z: float
 
 
 def _limit(likelihood: Likelihood, best: Maximum, which: int, z: float, side: int) -> float:
+    from scipy.optimize import brentq
+
     def beyond(value: float) -> float:
         fall = 2 * (best.value - _profile(likelihood, best, which, value))
         return min(1e6, float(np.sqrt(max(0.0, fall)))) - z

@@ -11,7 +11,6 @@ from typing import Any
 
 from cher2.errors import ImageError
 from cher2.images.image_folders import check_inside
-from cher2.images.omezarr_metadata import ome_attributes, plate_wells
 from cher2.images.omezarr_store import DOCUMENTS, read_document, where_is
 from cher2.images.places import is_remote
 
@@ -49,6 +48,9 @@ def group_attributes(path: Any, place: str = "") -> Mapping[str, Any] | None:
     ImageError
         Its documents cannot be read, or are of a version that is not.
     """
+    # Its models take a tenth of a second to build, which a folder without a Zarr does not need.
+    from cher2.images.omezarr_metadata import ome_attributes
+
     start, where = f"{place}/" if place else "", where_is(path, place)
     document = read_document(path, f"{start}zarr.json")
     if document is not None:
@@ -80,6 +82,8 @@ def plate_places(path: Any, attributes: Mapping[str, Any]) -> tuple[str, ...]:
     ImageError
         The plate names no wells, or a place outside.
     """
+    from cher2.images.omezarr_metadata import plate_wells
+
     places = plate_wells(attributes, where_is(path))
     if not is_remote(path):
         for place in places:

@@ -13,7 +13,6 @@ from typing import Any, Literal, Protocol, get_args
 
 import numpy as np
 from numpy.typing import NDArray
-from skimage.measure import label
 
 from cher2.errors import Cher2Error, SegmenterError
 from cher2.protocol import BUILT_IN, ROLES, Role
@@ -154,6 +153,8 @@ def _no_label_image(what: str, where: str) -> SegmenterError:
 def _in_order(labels: NDArray[np.int32]) -> NDArray[np.int32]:
     """Keep the largest piece of each label, and number the labels in the order of their first pixels."""
     # Pieces come numbered in the order of their first pixels.
+    from skimage.measure import label
+
     pieces = label(labels, background=0, connectivity=2)
     areas = np.bincount(pieces.ravel())
     owners = np.zeros(len(areas), np.int32)

@@ -132,7 +132,8 @@ def study_quality(images: pd.DataFrame, staining: pd.DataFrame, rules: Quality) 
         **{flag: np.logical_or.reduce([*of.values()]) for flag, of in channels.items()},
         EMPTY: images["n_objects"].to_numpy(float) < rules.objects_min,
     }
-    flags = ["; ".join(_image_words(row, found, channels)) for row in range(len(images))]
+    words = ["; ".join(_image_words(row, found, channels)) for row in range(len(images))]
+    flags = pd.Series(words, index=images.index, dtype="str")
     measured = images["measured"].to_numpy(bool)
     no_focus = np.where(images["edge_um"].notna() | found[EMPTY], "", NO_FOCUS)
     told = images.assign(flags=flags, not_known=np.where(measured, no_focus, NOT_MEASURED))
@@ -140,7 +141,7 @@ def study_quality(images: pd.DataFrame, staining: pd.DataFrame, rules: Quality) 
     samples = counted.groupby(["patient_id", "sample_id"], as_index=False, sort=False).sum()
     samples = samples.merge(staining, on=["patient_id", "sample_id"], how="left")
     samples, her2, spread = _with_drift(samples, rules)
-    samples["flags"] = [_words(row, rules, her2) for row in samples.to_dict("records")]
+    samples["flags"] = pd.Series([_words(row, rules, her2) for row in samples.to_dict("records")], dtype="str")
     return StudyQuality(told[list(IMAGE_COLUMNS)], samples, her2, spread)
 
 

@@ -50,8 +50,9 @@ def staining_figure(quality: StudyQuality, rules: Quality) -> SvgFigure:
         if quality.her2 > 0:
             for limit, label in ((rules.staining_max, "limits of the protocol"), (1 / rules.staining_max, None)):
                 axes.axhline(quality.her2 * limit, color=INK, linewidth=0.8, linestyle=(0, (4, 2)), label=label)
-        axes.set_ylim(bottom=min(0.0, 1.05 * float(her2.min())))
-        axes.margins(y=0.12)
+        # The limits' lines are in reach, and the highest sample's name has room below the legend.
+        reach = [0.0, *her2, *([rules.staining_max * quality.her2] if quality.her2 > 0 else [])]
+        axes.set_ylim(1.1 * min(reach), 1.2 * max(reach) or 1.0)
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.set_xlabel("sample, in the order of the sample sheet")
         axes.set_ylabel("HER2 of leukocytes (counts)")

@@ -145,7 +145,7 @@ def test_a_frame_without_anything_has_no_focus(value):
 
 
 def test_measures_go_through_json_unchanged_and_without_her2_there_is_none():
-    labels, light = discs(2.0)
+    light = discs(2.0)[1]
     pixels = np.stack([light + 100] * 4).astype(np.uint16)
     image = Image(pixels, CHANNELS, 0.64)
     quality = measure_image(image, Protocol.from_dict({"channels": {"her2": "none"}})).quality

@@ -39,9 +39,9 @@ MEASURES = ("saturated", "background", "background_low", "background_high", "noi
 IMAGE_COLUMNS = (
     *("patient_id", "sample_id", "image", "n_objects", "n_ctcs", "n_leukocytes", "edge_um"),
     *(f"{measure}_{role}" for measure in MEASURES for role in ROLES),
-    *("flags", "not_known"),
+    *("leukocytes_her2", "times_study", "flags", "not_known"),
 )
-"""The columns of quality.csv."""
+"""The columns of quality.csv. The last but two are the sample's: its leukocytes' HER2 and that over the study's."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -110,8 +110,8 @@ def study_quality(images: pd.DataFrame, staining: pd.DataFrame, rules: Quality) 
     Parameters
     ----------
     images : DataFrame
-        One row an image: the columns :data:`IMAGE_COLUMNS` but ``flags`` and ``not_known``, and ``measured``,
-        whether an image's quality was measured at all. What is not known is NaN.
+        One row an image: the columns :data:`IMAGE_COLUMNS` but the last four, and ``measured``, whether an image's
+        quality was measured at all. What is not known is NaN.
     staining : DataFrame
         One row a sample: ``patient_id, sample_id, her2, n_her2``, as of :class:`StudyQuality`.
     rules : Quality
@@ -142,6 +142,8 @@ def study_quality(images: pd.DataFrame, staining: pd.DataFrame, rules: Quality) 
     samples = samples.merge(staining, on=["patient_id", "sample_id"], how="left")
     samples, her2, spread = _with_drift(samples, rules)
     samples["flags"] = pd.Series([_words(row, rules, her2) for row in samples.to_dict("records")], dtype="str")
+    levels = samples[["patient_id", "sample_id", "her2", "times_study"]].rename(columns={"her2": "leukocytes_her2"})
+    told = told.merge(levels, on=["patient_id", "sample_id"], how="left")
     return StudyQuality(told[list(IMAGE_COLUMNS)], samples, her2, spread)
 
 

@@ -14,6 +14,9 @@ from cher2.study.folder import Study
 
 QUALITY = "quality.csv"
 
+_MEASURED = IMAGE_COLUMNS[:-4]
+"""What is read of an image; the last columns follow from all of them."""
+
 _STAINING = ["patient_id", "sample_id", "her2", "n_her2"]
 _COUNTS = ("n_objects", "n_ctcs", "n_leukocytes")
 
@@ -39,8 +42,8 @@ def quality_of_study(study: Study, images: Iterable[str]) -> StudyQuality:
         patient_id, sample_id = samples.loc[image]
         rows.append({"patient_id": patient_id, "sample_id": sample_id, "image": image} | _of_image(score))
         staining[patient_id, sample_id] = _staining(score)
-    table = pd.DataFrame(rows, columns=[*IMAGE_COLUMNS[:-2], "measured"])
-    numbers = dict.fromkeys([*_COUNTS, *IMAGE_COLUMNS[6:-2]], "float64")
+    table = pd.DataFrame(rows, columns=[*_MEASURED, "measured"])
+    numbers = dict.fromkeys(_MEASURED[3:], "float64")
     levels = pd.DataFrame([(*sample, *level) for sample, level in staining.items()], columns=_STAINING)
     levels = levels.astype({"patient_id": "str", "sample_id": "str", "her2": "float64", "n_her2": "float64"})
     return study_quality(table.astype(numbers), levels, study.protocol.quality)

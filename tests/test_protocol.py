@@ -345,6 +345,7 @@ CHANGES = {
     "segmentation": {"segmenter": "stardist"},
     "identify": {"ck_min": 100},
     "grade": {"cutoffs": [30, 110, 341]},
+    "quality": {"staining_max": 2.0},
     "patient": {"min_ctcs": 3},
     "cohort": {"correction": "none"},
 }

@@ -32,7 +32,7 @@ CONTRACT = [
     "group",
     "reason",
 ]
-FURTHER = ["p_high_counts", "wilson_low", "wilson_high", "borderline"]
+FURTHER = ["p_high_counts", "wilson_low", "wilson_high", "borderline", "quality"]
 
 
 def cells_of(grades, **columns):

@@ -17,6 +17,7 @@ import pandas as pd
 
 from cher2.cells.duplicates import how_sought
 from cher2.cells.frames import FrameFacts
+from cher2.cells.quality import leukocytes_her2
 from cher2.cells.score import ALGORITHM, MEASURING_SECTIONS, count_ctcs, grade_sample, measure_image
 from cher2.cells.segmenters.registry import segmenter_versions
 from cher2.errors import Cher2Error, StudyError
@@ -119,6 +120,7 @@ def _measure_frame(image: Image, study: Study, protocol: Protocol, source: dict[
         "pixel_size_um": image.pixel_size_um or protocol.image.pixel_size_um,
         "pixel_size_from": "file" if image.pixel_size_um else "protocol",
         "frame": measured.frame.as_dict(),
+        "quality": measured.quality.as_dict(),
         "n_objects": len(measured.objects),
         "synthetic": image.synthetic,
         "most_counts": _most_counts(image),
@@ -172,6 +174,7 @@ def _grade_frames(
         "duplicates": how_sought(facts, protocol.image.overlap_px),
         "flat_field": str(flat_field),
         "light": flat_field.as_dict(),
+        "leukocytes_her2": leukocytes_her2(objects),
         "her2_not_evened": flat_field.reason_of("her2"),
     }
     scores = [

@@ -21,7 +21,7 @@ from cher2.study.provenance import digest_of_images, runs_of, software
 
 KNOWN = {
     *("protocol.toml", "samples.csv", "clinical.csv", "provenance.json", IDENTITY, "images", ".measured", EDITS),
-    *("cells.csv", "patients.csv", "errors.csv", "comparison.csv", "survival.csv", "report.html", LOST),
+    *("cells.csv", "patients.csv", "quality.csv", "errors.csv", "comparison.csv", "survival.csv", "report.html", LOST),
     *("agreement.csv", "protocol_calibrated.toml", "celltracks.csv", "celltracks_cells.csv"),
     *(f"{REVIEWS}{suffix}" for suffix in ("", "-wal", "-shm", "-journal")),
 }

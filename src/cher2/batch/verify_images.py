@@ -208,6 +208,7 @@ def _measure_again(
                     found = _compare_measured(Study(rules.study), image, again.objects, again.labels, rules)
                     facts = again.frame.as_dict()
                     found += [_of_facts(key, image) for key in _other_facts(facts, scores[image])]
+                    found += _other_quality("quality", again.quality.as_dict(), scores[image], image, rules)
                     yield image, found
                 else:
                     what = f"the file has {len(opened)} frames, and this is none of them"
@@ -240,6 +241,13 @@ def _same(value: Any, stored: Any) -> bool:
 
 def _of_facts(key: str, image: str) -> Finding:
     return Finding("measured", "differs", f"score.json says another {key} than the image", image, f"frame.{key}")
+
+
+def _other_quality(key: str, measured: Any, score: dict[str, Any], image: str, rules: Rules) -> list[Finding]:
+    """Compare measures of quality with the stored ones; results of an earlier cher2 have none."""
+    if not rules.same_machine or key not in score or _same(measured, score[key]):
+        return []
+    return [Finding("measured", "differs", "score.json says another quality than the image has", image, key)]
 
 
 def check_sample(patient_id: str, sample_id: str, images: Sequence[str], rules: Rules) -> tuple[Finding, ...]:

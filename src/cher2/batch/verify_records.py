@@ -32,6 +32,7 @@ from cher2.study.tables import read_csv
 KEYS = {
     "cells.csv": ("image", "object_id"),
     "patients.csv": ("patient_id",),
+    "quality.csv": ("image",),
     "comparison.csv": ("variable", "level"),
     "survival.csv": ("endpoint", "group"),
     LOST: ("decision_id",),

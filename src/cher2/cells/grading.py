@@ -95,9 +95,7 @@ def intensity_reference(objects: pd.DataFrame, unit: str) -> tuple[float, float,
     """
     if unit == "counts":
         return 0.0, 1.0, ""
-    usable = (objects["kind"] == "leukocyte") & ~objects["touches_border"] & (objects["duplicate_of"] == "")
-    usable &= (_not_measurable(objects) == "") & np.isfinite(objects["her2_mean"])
-    leukocytes = objects.loc[usable, "her2_mean"].to_numpy(float)
+    leukocytes = usable_leukocytes(objects)
     if len(leukocytes) < MIN_LEUKOCYTES:
         return (
             np.nan,
@@ -111,6 +109,14 @@ def intensity_reference(objects: pd.DataFrame, unit: str) -> tuple[float, float,
     if median <= 0:
         return np.nan, np.nan, f"the leukocytes' median HER2 is {median:.1f} counts: nothing to divide by"
     return 0.0, median, ""
+
+
+def usable_leukocytes(objects: pd.DataFrame) -> Values:
+    """Return HER2 in counts of those leukocytes of a sample that are whole, measured and seen once."""
+    usable = (objects["kind"] == "leukocyte") & ~objects["touches_border"] & (objects["duplicate_of"] == "")
+    usable &= (_not_measurable(objects) == "") & np.isfinite(objects["her2_mean"])
+    leukocytes: Values = objects.loc[usable, "her2_mean"].to_numpy(float)
+    return leukocytes
 
 
 def _not_measurable(objects: pd.DataFrame) -> NDArray[np.object_]:

@@ -21,6 +21,7 @@ from cher2.cells.frames import FrameFacts, frame_facts, largest_count_steps, sha
 from cher2.cells.grading import grade_objects
 from cher2.cells.identification import Gates, find_gates, identify
 from cher2.cells.objects import GRADE_NAMES, with_types
+from cher2.cells.quality import FrameQuality, frame_quality
 from cher2.cells.segmented import measure_bodies, segment_image
 from cher2.errors import ImageError
 from cher2.images.image import Image
@@ -45,11 +46,14 @@ class MeasuredImage:
         One row an object.
     frame : FrameFacts
         What grading needs to know of the frame besides.
+    quality : FrameQuality
+        How sharp, saturated and evenly lit the frame is; nothing depends on it.
     """
 
     labels: NDArray[np.int32]
     objects: pd.DataFrame
     frame: FrameFacts
+    quality: FrameQuality
 
 
 class GradedSample(NamedTuple):
@@ -160,7 +164,7 @@ def measure_image(image: Image, protocol: Protocol) -> MeasuredImage:
     """
     segmented = segment_image(image, protocol)
     facts = frame_facts(image, segmented.planes, segmented.pixel_size_um)
-    return MeasuredImage(segmented.segmentation.labels, measure_bodies(segmented), facts)
+    return MeasuredImage(segmented.segmentation.labels, measure_bodies(segmented), facts, frame_quality(segmented))
 
 
 def grade_sample(objects: pd.DataFrame, protocol: Protocol, frames: Sequence[FrameFacts] = ()) -> GradedSample:

@@ -171,6 +171,8 @@ def _summary(
         "group": group,
         "reason": [reason(tally, rules) for tally in tallies],
         "borderline": borderline,
+        # Cells tell nothing of the images' quality: a study's is filled in where its images are known.
+        "quality": [""] * len(names),
     }
     return patients_table(values)
 

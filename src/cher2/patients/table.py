@@ -32,6 +32,7 @@ COLUMNS = (
     Column("wilson_low", "float64", "lower limit of the ratio's 95 % Wilson score interval"),
     Column("wilson_high", "float64", "upper limit of the ratio's 95 % Wilson score interval"),
     Column("borderline", "bool", "high or low, but less than 90 % sure of it by p_high"),
+    Column("quality", "str", "flags of the quality of its images and staining; empty where there are none"),
 )
 
 

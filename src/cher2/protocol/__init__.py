@@ -17,6 +17,7 @@ from cher2.protocol.sections import (
     Identify,
     ImageSettings,
     PatientRules,
+    Quality,
     Role,
     SegmentationSettings,
 )
@@ -36,6 +37,7 @@ __all__ = [
     "Kind",
     "PatientRules",
     "Protocol",
+    "Quality",
     "Role",
     "SegmentationSettings",
     "Site",

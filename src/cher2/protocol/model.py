@@ -21,6 +21,7 @@ from cher2.protocol.sections import (
     Identify,
     ImageSettings,
     PatientRules,
+    Quality,
     Section,
     SegmentationSettings,
 )
@@ -48,6 +49,7 @@ class Protocol(Section):
     segmentation: SegmentationSettings = SegmentationSettings()
     identify: Identify = Identify()
     grade: Grade = Grade()
+    quality: Quality = Quality()
     patient: PatientRules = PatientRules()
     cohort: CohortRules = CohortRules()
 

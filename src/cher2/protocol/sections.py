@@ -119,6 +119,21 @@ class Grade(Section):
         return value
 
 
+class Quality(Section):
+    """From where on an image or a sample is flagged; a flag is a word in the tables and leaves nothing out."""
+
+    edge_um_max: float = Field(2.4, gt=0, title="Widest edge of nuclei (µm)", description="beyond: out of focus")
+    saturated_max: float = Field(0.001, ge=0, le=1, title="Most saturated pixels (fraction)")
+    uneven_max: float = Field(1.3, ge=1, title="Most uneven background", description="its highest over its lowest")
+    background_max: float = Field(1.5, ge=1, title="Highest background", description="over the study's median")
+    objects_min: int = Field(1, ge=0, title="Fewest objects of an image")
+    leukocytes_min: int = Field(20, ge=1, title="Fewest leukocytes of a sample")
+    staining_max: float = Field(
+        1.5, ge=1, title="Staining drift", description="leukocytes' HER2 over or under the study's, this many times"
+    )
+    staining_z_max: float = Field(3.5, ge=0, title="Staining drift (robust z)", description="and this far from it")
+
+
 class PatientRules(Section):
     """How graded cells are summed up as a patient."""
 

@@ -16,11 +16,13 @@ from cher2.cohorts.group_survival import GroupSurvival, survival_by_group
 from cher2.cohorts.variables import further_columns
 from cher2.errors import ClinicalTableError, CohortError, StudyError
 from cher2.patients.flow import ExclusionFlow, exclusion_flow
+from cher2.patients.quality import StudyQuality
 from cher2.patients.roster import Roster
 from cher2.patients.splits import split_by, split_rule
 from cher2.patients.summary import COUNTED, PatientSums
 from cher2.protocol import PatientRules, Protocol
 from cher2.report.cell_table import CellTable, no_cells
+from cher2.report.image_quality import QUALITY, quality_of_study
 from cher2.report.operator_ctcs import OperatorComparison, compare_with_operator, write_comparison
 from cher2.review.decisions_csv import decisions_csv, guarded
 from cher2.review.open_log import stored_decisions
@@ -53,6 +55,8 @@ class Derived:
         How much of the study was read; by default nothing.
     operator : OperatorComparison or None
         The CTCs that CellTracks' operator selected beside the study's; None without CellTracks exports.
+    quality : StudyQuality or None
+        How good the images and the staining are, as in quality.csv.
     """
 
     cell_table: CellTable
@@ -63,10 +67,12 @@ class Derived:
     survival: GroupSurvival | None = None
     review: ReviewSummary = field(default_factory=ReviewSummary)
     operator: OperatorComparison | None = None
+    quality: StudyQuality | None = None
 
     def notes(self) -> list[str]:
         """Say in words what else is to be known of the tables."""
-        return [*self.review.notes(), *([] if self.operator is None else [str(self.operator)])]
+        quality = [] if self.quality is None else self.quality.notes()
+        return [*quality, *self.review.notes(), *([] if self.operator is None else [str(self.operator)])]
 
     @property
     def cells(self) -> pd.DataFrame:
@@ -113,6 +119,7 @@ def derive(study: Study, clinical: pd.DataFrame | None = None, reviews: str = ""
             survival = survival_by_group(patients, clinical, protocol)
             write_csv(clinical, study.path / "clinical.csv")
     write_csv(patients, study.path / "patients.csv")
+    write_csv(source.quality.images, study.path / QUALITY)
     for name, result in (("comparison.csv", comparison), ("survival.csv", survival)):
         if result is not None:
             write_csv(result.table, study.path / name)
@@ -121,7 +128,8 @@ def derive(study: Study, clinical: pd.DataFrame | None = None, reviews: str = ""
     _write_lost(study, review)
     operator = compare_with_operator(study, cells)
     write_comparison(study, operator)
-    return Derived(cells, patients, _flow(study, patients), comparison, reason, survival, review, operator)
+    flow = _flow(study, patients)
+    return Derived(cells, patients, flow, comparison, reason, survival, review, operator, source.quality)
 
 
 def summarise_study(study: Study, reviews: str = "") -> tuple[pd.DataFrame, ReviewSummary]:
@@ -208,6 +216,7 @@ class _Source:
     readings: StudyReadings
     roster: Roster
     rules: PatientRules
+    quality: StudyQuality
 
     @classmethod
     def of(cls, study: Study, reviews: str) -> _Source:
@@ -217,7 +226,8 @@ class _Source:
         readings = study_readings(study, stored_decisions(study, reviews))
         # An image that could not be read has no name among the patient's.
         roster = Roster.of_images(samples.assign(image=samples["image"].where(scored, "")), rules)
-        return cls(samples["image"][scored].tolist(), readings, roster, rules)
+        images = samples["image"][scored].tolist()
+        return cls(images, readings, roster, rules, quality_of_study(study, images))
 
     def summed_up(self, batches: Iterable[pd.DataFrame]) -> tuple[pd.DataFrame, ReviewSummary]:
         """Return the patients, and how much of the study was read."""
@@ -225,7 +235,9 @@ class _Source:
         for cells in batches:
             sums.add(cells)
             once += int((cells["duplicate_of"] == "").sum())
-        return sums.table(), replace(self.readings.summary, cells=once)
+        patients = sums.table()
+        patients = patients.assign(quality=self.quality.of_patients(patients["patient_id"]))
+        return patients, replace(self.readings.summary, cells=once)
 
 
 def _check_finished(study: Study, unscored: pd.Series[str]) -> None:

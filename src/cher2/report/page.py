@@ -33,6 +33,7 @@ from cher2.report.page_data import agreement_rows, data_uri, sheets_data
 from cher2.report.paper_methods import MethodsText, methods_text
 from cher2.report.patient_sheets import COLUMNS as SHEET_COLUMNS
 from cher2.report.patient_sheets import SHEET_TILE_PX
+from cher2.report.quality_figure import staining_figure
 from cher2.report.sections import NO_FIGURE, Sections
 from cher2.report.svg import SvgFigure
 from cher2.report.thumbnails import (
@@ -136,6 +137,7 @@ def render_page(content: PageContent) -> str:
         groups=_group_counts(content.patients),
         patients=_patient_rows(content.patients, content.protocol.patient.ratio_threshold),
         sections=sections,
+        quality=sections.quality,
         figures=_figures(content),
         comparison=paper_lines(content.comparison.table, content.comparison.titles) if content.comparison else [],
         agreement=agreement_rows(sections.agreement) if sections.agreement else None,
@@ -164,6 +166,7 @@ def _figures(content: PageContent) -> dict[str, SvgFigure]:
         "intensities": sections.intensities,
         "sites": sections.sites,
         "cutoffs": sections.cutoffs,
+        "staining": staining_figure(sections.quality, content.protocol.quality) if sections.quality else NO_FIGURE,
     }
 
 

@@ -18,6 +18,7 @@ changed is written again, and so is one whose last line a crash has cut off."""
 SHOWN = (
     "cells.csv",
     "patients.csv",
+    "quality.csv",
     "comparison.csv",
     "survival.csv",
     "errors.csv",

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from cher2.cohorts.clinical import check_clinical
 from cher2.cohorts.cutoffs import scan_patients
 from cher2.errors import ClinicalTableError, CohortError, ReviewError
+from cher2.patients.quality import StudyQuality
 from cher2.report.cell_pictures import StudyFrames, study_contrast
 from cher2.report.cutoff_figure import cutoff_figure
 from cher2.report.derive import Derived
@@ -60,6 +61,8 @@ class Sections:
         None where no reader has judged a cell.
     sheets : tuple of PatientSheet
         The cells of each patient.
+    quality : StudyQuality or None
+        Of the images and the staining; not shown where it is None.
     notes : tuple of str
         What of these could not be shown, as sentences without their full stops.
     """
@@ -70,6 +73,7 @@ class Sections:
     cutoffs: SvgFigure = NO_FIGURE
     agreement: StudyAgreement | None = None
     sheets: tuple[PatientSheet, ...] = ()
+    quality: StudyQuality | None = None
     notes: tuple[str, ...] = ()
 
 
@@ -101,6 +105,7 @@ def study_sections(study: Study, derived: Derived, frames: StudyFrames, reviews:
         cutoffs=cutoffs,
         agreement=_agreement(study, derived, reviews),
         sheets=tuple(sheets),
+        quality=derived.quality,
         notes=tuple(notes),
     )
 

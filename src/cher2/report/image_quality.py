@@ -1,0 +1,72 @@
+"""The quality of a study's images, read from what measuring and grading have stored of each."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import pandas as pd
+
+from cher2.cells.quality import FrameQuality
+from cher2.patients.quality import IMAGE_COLUMNS, MEASURES, StudyQuality, study_quality
+from cher2.protocol import ROLES
+from cher2.study.folder import Study
+
+QUALITY = "quality.csv"
+
+_MEASURED = IMAGE_COLUMNS[:-4]
+"""What is read of an image; the last columns follow from all of them."""
+
+_STAINING = ["patient_id", "sample_id", "her2", "n_her2"]
+_COUNTS = ("n_objects", "n_ctcs", "n_leukocytes")
+
+
+def quality_of_study(study: Study, images: Iterable[str]) -> StudyQuality:
+    """Judge the quality of a study's images by its protocol.
+
+    Parameters
+    ----------
+    study : Study
+    images : iterable of str
+        Those of its images that were scored.
+
+    Returns
+    -------
+    StudyQuality
+        What an earlier cher2 did not measure is not known, and said to be.
+    """
+    samples = study.samples.set_index("image")[["patient_id", "sample_id"]]
+    rows, staining = [], {}
+    for image in images:
+        score = study.score_of(image) or {}
+        patient_id, sample_id = samples.loc[image]
+        rows.append({"patient_id": patient_id, "sample_id": sample_id, "image": image} | _of_image(score))
+        staining[patient_id, sample_id] = _staining(score)
+    table = pd.DataFrame(rows, columns=[*_MEASURED, "measured"])
+    numbers = dict.fromkeys(_MEASURED[3:], "float64")
+    levels = pd.DataFrame([(*sample, *level) for sample, level in staining.items()], columns=_STAINING)
+    levels = levels.astype({"patient_id": "str", "sample_id": "str", "her2": "float64", "n_her2": "float64"})
+    return study_quality(table.astype(numbers), levels, study.protocol.quality)
+
+
+def _of_image(score: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a row's measures; None where the score does not tell them."""
+    counts = {name: score.get(name) for name in _COUNTS}
+    try:
+        quality = FrameQuality.from_dict(score["quality"])
+    except (KeyError, TypeError, ValueError):
+        return {**counts, "measured": False}
+    row: dict[str, Any] = {**counts, "measured": True, "edge_um": quality.edge_um}
+    for role in ROLES:
+        if role in quality.background:
+            low, level, high = quality.background[role]
+            measures = (quality.saturated[role], level, low, high, quality.noise[role])
+            row |= {f"{measure}_{role}": value for measure, value in zip(MEASURES, measures, strict=True)}
+    return row
+
+
+def _staining(score: Mapping[str, Any]) -> tuple[float | None, int]:
+    found = score.get("leukocytes_her2")
+    if not isinstance(found, dict):
+        return None, 0
+    return found.get("median"), int(found.get("n", 0))

@@ -4,8 +4,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 SAMPLES := sample_images
-# Two processes, each with whole files: some fixtures are a study long.
-ARGS ?= -n 2 --dist loadfile
+# Two processes, each with whole files: some fixtures are a study long. In the order of tests/conftest.py: the long first.
+ARGS ?= -n 2 --dist loadfile --no-loadscope-reorder
 
 .PHONY: demo test lint pytest system samples clean
 

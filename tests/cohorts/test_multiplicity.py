@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from statsmodels.stats.multitest import multipletests
 
 from cher2.cohorts.multiplicity import adjust_p_values
 
@@ -42,6 +43,16 @@ def test_a_family_of_sites_with_one_that_was_not_assessed():
     np.testing.assert_allclose(adjust_p_values(family, "holm"), [0.006, 0.12, np.nan, 0.4, 0.8, 0.052])
     expected = [0.006, 0.2 / 3, np.nan, 0.25, 0.8, 0.0325]
     np.testing.assert_allclose(adjust_p_values(family, "fdr_bh"), expected)
+
+
+@pytest.mark.parametrize("correction", ["holm", "fdr_bh"])
+def test_statsmodels_gives_the_same_for_any_family(correction):
+    rng = np.random.default_rng(1)
+    for members in (1, 2, 7, 40):
+        # Rounded, so that there are ties, zeros and ones.
+        family = rng.uniform(0, 1, members).round(1) ** 2
+        expected = multipletests(family, method=correction)[1]
+        np.testing.assert_allclose(adjust_p_values(family, correction), expected, rtol=1e-14)
 
 
 def test_the_p_values_are_left_as_they_were():

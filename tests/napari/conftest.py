@@ -3,6 +3,7 @@
 The tests need a screen: `env -u QT_QPA_PLATFORM xvfb-run -a -s "-screen 0 1600x1200x24" pytest tests/napari`.
 """
 
+import gc
 import os
 import sys
 import tempfile
@@ -22,6 +23,15 @@ def screen():
     headless = sys.platform == "linux" and not (os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"))
     if headless or os.environ.get("QT_QPA_PLATFORM") in ("offscreen", "minimal"):
         pytest.fail(f"the tests of the napari plugin need a screen; {HOW}", pytrace=False)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def window_loaded(screen):
+    """Load the window once and leave it out of the search for garbage that napari makes with every viewer, twice."""
+    import napari.qt  # noqa: F401
+
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(scope="session")

@@ -19,7 +19,7 @@ def renewed(study_copy):
         assert renew_report(Study(study), derive(Study(study))) == page
         return page.stat().st_ino != before
 
-    again()
+    # What the run has written is up to date.
     assert not again()
     return again
 

@@ -13,7 +13,7 @@ from cher2.napari.review_widget import login_name
 from cher2.patients.indices import INDICES
 from cher2.patients.splits import split_rule
 
-BY_PROTOCOL = "cHER2 ratio, by the protocol"
+BY_PROTOCOL = "the study's protocol"
 
 
 class CohortForm(QWidget):

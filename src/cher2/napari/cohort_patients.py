@@ -13,6 +13,8 @@ from cher2.napari.patient_model import PatientModel, PatientOrder
 from cher2.patients.table import GROUPS
 
 ALL = "all groups"
+GRADE_PX = 52
+"""Width of a column that counts the CTCs of a grade."""
 
 
 class PatientView(QTableView):
@@ -77,6 +79,9 @@ class PatientsPanel(QWidget):
         self._name_groups(patients["group"])
         self._filter()
         self.view.resizeColumnsToContents()
+        for number, column in enumerate(self.model.columns):
+            if column.colour:
+                self.view.setColumnWidth(number, GRADE_PX)
 
     def _name_groups(self, groups: pd.Series[Any]) -> None:
         chosen, counts = self.group.currentIndex(), groups.value_counts()

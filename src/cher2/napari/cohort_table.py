@@ -5,13 +5,31 @@ from __future__ import annotations
 from html import escape
 
 from qtpy.QtCore import Qt
-from qtpy.QtGui import QFont
+from qtpy.QtGui import QFont, QResizeEvent
 from qtpy.QtWidgets import QHeaderView, QSplitter, QTableWidget, QTableWidgetItem, QTextBrowser, QVBoxLayout, QWidget
 
 from cher2.cohorts.comparison import CohortComparison
 from cher2.cohorts.layout import PaperLine, paper_lines, tests_by_name
 
-MISSING = "Missing"
+LEAST_TITLE_PX = 115
+
+
+class PaperTable(QTableWidget):
+    """A table whose first column takes the room that is left, and wraps, so that the numbers need no scrolling."""
+
+    def fit(self) -> None:
+        """Share the width out."""
+        viewport, header = self.viewport(), self.horizontalHeader()
+        if viewport is None or header is None or not self.columnCount():
+            return
+        others = sum(header.sectionSize(column) for column in range(1, self.columnCount()))
+        self.setColumnWidth(0, max(LEAST_TITLE_PX, viewport.width() - others))
+        self.resizeRowsToContents()
+
+    def resizeEvent(self, event: QResizeEvent | None) -> None:  # noqa: N802  (Qt's name)
+        """Follow the room."""
+        super().resizeEvent(event)
+        self.fit()
 
 
 class ComparisonTable(QWidget):
@@ -24,7 +42,7 @@ class ComparisonTable(QWidget):
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self.table, self.notes = QTableWidget(), QTextBrowser()
+        self.table, self.notes = PaperTable(), QTextBrowser()
         self.table.setEditTriggers(QTableWidget.EditTrigger.NoEditTriggers)
         self.table.setSelectionMode(QTableWidget.SelectionMode.NoSelection)
         self.table.setShowGrid(False)
@@ -53,18 +71,17 @@ class ComparisonTable(QWidget):
             self.notes.setPlainText(otherwise)
             return
         lines = paper_lines(comparison.table, comparison.titles)
-        titles = ["", f"High (n = {comparison.high})", f"Low (n = {comparison.low})", "OR (95% CI)", "p", "p adjusted"]
+        titles = ["", f"High\nn = {comparison.high}", f"Low\nn = {comparison.low}", "OR\n(95% CI)", "p", "p\nadjusted"]
         if any(line.missing for line in lines):
-            titles.append(MISSING)
+            titles.append("Missing\nhigh, low")
         self.table.setColumnCount(len(titles))
         self.table.setHorizontalHeaderLabels(titles)
         if (header := self.table.horizontalHeader()) is not None:
-            # The titles wrap, so that the numbers are seen without scrolling.
-            header.setSectionResizeMode(0, QHeaderView.ResizeMode.Stretch)
+            header.setSectionResizeMode(0, QHeaderView.ResizeMode.Interactive)
         self.table.setRowCount(len(lines))
         for row, line in enumerate(lines):
             self._fill(row, line, len(titles))
-        self.table.resizeRowsToContents()
+        self.table.fit()
         said = (*comparison.notes, *tests_by_name(comparison.table, comparison.titles))
         self.notes.setHtml("".join(f"<p style='margin:2px'>{escape(note)}.</p>" for note in said))
 
@@ -84,7 +101,7 @@ class ComparisonTable(QWidget):
             self.table.setItem(row, 3, _item(line.test, italic=True, tip=line.test))
             self.table.setSpan(row, 3, 1, 3)
         if columns > 6:
-            self.table.setItem(row, 6, _item(line.missing, tip="Patients without a value: high, low"))
+            self.table.setItem(row, 6, _item(line.missing))
 
 
 def _item(text: str, *, bold: bool = False, italic: bool = False, tip: str = "") -> QTableWidgetItem:

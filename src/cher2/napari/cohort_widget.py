@@ -230,7 +230,7 @@ class CohortWidget(QWidget):
         column.addWidget(self.use_button)
         # napari would push what does not ask for height to the top by a stretch.
         self.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Expanding)
-        self.setMinimumWidth(600)
+        self.setMinimumWidth(640)
 
 
 def caption_html(view: CohortView) -> str:

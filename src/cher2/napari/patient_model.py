@@ -85,6 +85,11 @@ class PatientModel(QAbstractTableModel):
         self._rows = [{str(name): value for name, value in record.items()} for record in records]
         self.endResetModel()
 
+    @property
+    def columns(self) -> list[PatientColumn]:
+        """The columns that are shown."""
+        return self._columns
+
     def row(self, number: int) -> Row:
         """Return a patient."""
         return self._rows[number]

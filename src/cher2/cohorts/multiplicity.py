@@ -36,8 +36,23 @@ def adjust_p_values(p_values: ArrayLike, correction: Correction) -> NDArray[np.f
     made = ~np.isnan(adjusted)
     if correction == "none" or not made.any():
         return adjusted
+    if correction == "holm":
+        adjusted[made] = _holm(adjusted[made])
+        return adjusted
     # Imported here: statsmodels takes as long to import as the rest of the room together.
     from statsmodels.stats.multitest import multipletests
 
     adjusted[made] = multipletests(adjusted[made], method=correction)[1]
+    return adjusted
+
+
+def _holm(p_values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return what statsmodels' ``multipletests`` gives, without its collection of all garbage of the process.
+
+    In a thread of a window's that would hold the window up, and destroy what is Qt's in the wrong thread.
+    """
+    order = np.argsort(p_values)
+    stepwise = np.maximum.accumulate(p_values[order] * np.arange(len(p_values), 0, -1))
+    adjusted = np.empty_like(p_values)
+    adjusted[order] = np.minimum(stepwise, 1.0)
     return adjusted

@@ -66,5 +66,5 @@ def test_the_reader_is_offered_every_image_file_and_no_folder(manifest):
 
 def test_the_widgets_are_widgets(manager, manifest):
     found = {widget.display_name: manager.commands.get(widget.command) for widget in manifest.contributions.widgets}
-    assert list(found) == ["Score image", "Review study"]
+    assert list(found) == ["Score image", "Review study", "Compare cohorts"]
     assert all(issubclass(kind, QWidget) for kind in found.values())

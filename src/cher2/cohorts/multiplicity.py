@@ -53,3 +53,15 @@ def _holm(p_values: NDArray[np.float64]) -> NDArray[np.float64]:
     adjusted = np.empty_like(p_values)
     adjusted[order] = np.minimum(np.maximum.accumulate(p_values[order] * left), 1.0)
     return adjusted
+
+
+def _holm(p_values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return what statsmodels' ``multipletests`` gives, without its collection of all garbage of the process.
+
+    In a thread of a window's that would hold the window up, and destroy what is Qt's in the wrong thread.
+    """
+    order = np.argsort(p_values)
+    stepwise = np.maximum.accumulate(p_values[order] * np.arange(len(p_values), 0, -1))
+    adjusted = np.empty_like(p_values)
+    adjusted[order] = np.minimum(stepwise, 1.0)
+    return adjusted

@@ -65,6 +65,20 @@ class QueueControls(QWidget):
                 box.setCurrentIndex(0)
             box.setEnabled(not blind)
 
+    def choose_patient(self, patient_id: str) -> bool:
+        """Show the cells of one patient, whatever else was chosen; False where that patient has none to choose."""
+        place = self.patient.findData(patient_id)
+        if place < 0 or not self.patient.isEnabled():
+            return False
+        with QSignalBlocker(self.unreviewed):
+            self.unreviewed.setChecked(False)
+        for box in (self.grade, self.kind):
+            box.setCurrentIndex(0)
+        self.patient.setCurrentIndex(place)
+        self._selection = None
+        self._tell()
+        return True
+
     def set_selection(self, rows: frozenset[int] | None) -> None:
         """Let only these cells through, such as those of a lasso, or all."""
         self._selection = rows

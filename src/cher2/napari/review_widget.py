@@ -24,7 +24,7 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
-from cher2.errors import Cher2Error
+from cher2.errors import Cher2Error, ReviewError
 from cher2.napari.protocol_form import ERROR_STYLE
 from cher2.napari.review_keys import ReviewShortcuts, main_window
 from cher2.napari.review_panel import ReviewPanel
@@ -112,6 +112,24 @@ class ReviewWidget(QWidget):
         self._viewer.window.add_dock_widget(self.panel.cells, name=name, area="bottom")
         self._shortcuts = ReviewShortcuts(self.panel.commands)
         self._attach()
+
+    def show_patient(self, patient_id: str) -> None:
+        """Limit the queue of the study that is open to one patient's cells.
+
+        Raises
+        ------
+        ReviewError
+            No study is open, patients are hidden from a blind reader, or the patient has no cell to review.
+        """
+        if self.panel is None:
+            raise ReviewError("no study is open for review", remedy="Open one")
+        if self.panel.session.blind:
+            raise ReviewError(
+                "the reading that is open is blind, which hides patients",
+                remedy="End it, or choose an open queue in it",
+            )
+        if not self.panel.controls.choose_patient(patient_id):
+            raise ReviewError(f"patient {patient_id!r} has no CTC to review", remedy="Choose another patient")
 
     def close_study(self) -> None:
         """Close the study that is open: no layer, no dock, no key and no thread stays behind."""

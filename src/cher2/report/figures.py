@@ -166,14 +166,30 @@ def forest_figure(comparison: CohortComparison) -> SvgFigure:
     Returns
     -------
     SvgFigure
-        One panel. What cannot be estimated has a row that says why; an arrow leads to what lies beyond the
-        axis, such as an infinite limit.
+        One panel, as :func:`forest_drawing` draws it; none where no variable is binary.
     """
-    binary = comparison.table["kind"] == "binary"
-    # One heading over all of them: the families are the table's.
-    table = comparison.table[binary].assign(family="").reset_index(drop=True)
-    if table.empty:
+    figure = forest_drawing(comparison)
+    if figure is None:
         return SvgFigure(())
+    return drawn("forest", [(figure, f"Odds ratios, {comparison.split} high against low")], _binary(comparison))
+
+
+def forest_drawing(comparison: CohortComparison) -> Figure | None:
+    """Draw the forest plot of a comparison, for a page or for a window.
+
+    Parameters
+    ----------
+    comparison : CohortComparison
+
+    Returns
+    -------
+    matplotlib.figure.Figure or None
+        Drawn with :data:`~cher2.report.svg.STYLE`, in its ink. What cannot be estimated has a row that says why; an
+        arrow leads to what lies beyond the axis, such as an infinite limit. None where no variable is binary.
+    """
+    table = _binary(comparison)
+    if table.empty:
+        return None
     with style.context(STYLE):
         figure = Figure(figsize=(_WIDTH_IN, 1.15 + 0.26 * len(table)))
         axes = figure.subplots()
@@ -188,7 +204,13 @@ def forest_figure(comparison: CohortComparison) -> SvgFigure:
             _draw_odds_ratio(axes, row, line, (low, high))
         _write_columns(axes, paper_table(table, comparison.titles), table["p_value"].notna().tolist())
         _finish_or_axis(axes)
-        return drawn("forest", [(figure, f"Odds ratios, {comparison.split} high against low")], table)
+        return figure
+
+
+def _binary(comparison: CohortComparison) -> pd.DataFrame:
+    """Return the lines of binary variables under one heading: the families are the table's."""
+    binary = comparison.table["kind"] == "binary"
+    return comparison.table[binary].assign(family="").reset_index(drop=True)
 
 
 def _or_axis(table: pd.DataFrame) -> tuple[float, float]:

@@ -7,6 +7,7 @@ import pandas as pd
 from matplotlib import style
 from matplotlib.figure import Figure
 
+from cher2.cohorts.comparison import CHER2
 from cher2.palette import GROUP_COLOURS
 from cher2.report.svg import INK, STYLE, SvgFigure, drawn
 
@@ -52,9 +53,30 @@ def sites_figure(counts: pd.DataFrame, oligometastatic_max_sites: int) -> SvgFig
     SvgFigure
         One panel, with the numbers of patients over the bars; none where nobody's sites are known.
     """
+    figure = sites_drawing(counts, oligometastatic_max_sites)
+    if figure is None:
+        return SvgFigure(())
+    return drawn("sites", [(figure, "Number of metastatic sites by cHER2 group")], counts)
+
+
+def sites_drawing(counts: pd.DataFrame, oligometastatic_max_sites: int, split: str = CHER2) -> Figure | None:
+    """Draw the number of sites by group, for a page or for a window.
+
+    Parameters
+    ----------
+    counts, oligometastatic_max_sites
+        As of :func:`sites_figure`.
+    split : str
+        What the groups are of, in print.
+
+    Returns
+    -------
+    matplotlib.figure.Figure or None
+        Drawn with :data:`~cher2.report.svg.STYLE`, in its ink; None where nobody's sites are known.
+    """
     totals = {group: int(counts[group].sum()) for group in _GROUPS}
     if not any(totals.values()):
-        return SvgFigure(())
+        return None
     with style.context(STYLE):
         figure = Figure(figsize=_SIZE_IN)
         axes = figure.subplots()
@@ -62,7 +84,7 @@ def sites_figure(counts: pd.DataFrame, oligometastatic_max_sites: int) -> SvgFig
         for side, group in zip((-0.2, 0.2), _GROUPS, strict=True):
             shares = 100 * counts[group].to_numpy(float) / max(totals[group], 1)
             at = counts["n_sites"].to_numpy(float) + side
-            label = f"cHER2 {group} (n = {totals[group]})"
+            label = f"{split} {group} (n = {totals[group]})"
             axes.bar(at, shares, width=0.38, color=GROUP_COLOURS[group], label=label)
             for x, share, number in zip(at, shares, counts[group], strict=True):
                 axes.text(x, share, str(number) if number else "", ha="center", va="bottom", fontsize=7.5)
@@ -76,4 +98,4 @@ def sites_figure(counts: pd.DataFrame, oligometastatic_max_sites: int) -> SvgFig
         axes.set_ylabel("patients of the group (%)")
         axes.margins(y=0.12)
         axes.legend(loc="upper right", frameon=False, fontsize=8)
-        return drawn("sites", [(figure, "Number of metastatic sites by cHER2 group")], counts)
+        return figure

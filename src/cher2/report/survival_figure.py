@@ -10,6 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from cher2.cohorts.comparison import CHER2
 from cher2.cohorts.curves import Curve
 from cher2.cohorts.group_survival import EndpointSurvival
 from cher2.palette import GROUP_COLOURS
@@ -34,15 +35,36 @@ def survival_figure(endpoint: EndpointSurvival) -> SvgFigure:
         One panel: the curves with their pointwise 95 % intervals, a tick where a patient was censored, the numbers
         at risk, and what the tests say; none where no patient has follow-up. The notes say what is not there.
     """
-    if endpoint.curves is None:
+    figure = survival_drawing(endpoint)
+    if figure is None or endpoint.curves is None:
         return SvgFigure((), endpoint.reasons)
+    title = f"{endpoint.title}, cHER2 high against low"
+    return drawn(f"survival-{endpoint.endpoint}", [(figure, title)], endpoint.curves.steps(), endpoint.reasons)
+
+
+def survival_drawing(endpoint: EndpointSurvival, split: str = CHER2) -> Figure | None:
+    """Draw the survival of the groups at one endpoint, for a page or for a window.
+
+    Parameters
+    ----------
+    endpoint : EndpointSurvival
+    split : str
+        What the groups are of, in print.
+
+    Returns
+    -------
+    matplotlib.figure.Figure or None
+        Drawn with :data:`~cher2.report.svg.STYLE`, in its ink; None where no patient has follow-up.
+    """
+    if endpoint.curves is None:
+        return None
     with style.context(STYLE):
         figure = Figure(figsize=_SIZE_IN)
         axes, below = figure.subplots(2, 1, sharex=True, height_ratios=(1, 0.2), gridspec_kw={"hspace": 0.42})
         figure.subplots_adjust(left=0.12, right=0.985, top=0.97, bottom=0.06)
         curves = [endpoint.curves.curves[group] for group in ("high", "low") if group in endpoint.curves.curves]
         for curve in curves:
-            _draw_curve(axes, curve)
+            _draw_curve(axes, curve, split)
         last = max(float(curve.times[-1]) for curve in curves)
         axes.set_xlim(0, max(last, 1.0) * 1.01)
         axes.set_ylim(0, 1.02)
@@ -53,15 +75,14 @@ def survival_figure(endpoint: EndpointSurvival) -> SvgFigure:
         axes.legend(loc="lower left", frameon=False, fontsize=8)
         axes.text(0.99, 0.97, _tests(endpoint), transform=axes.transAxes, ha="right", va="top", fontsize=8)
         _write_at_risk(below, endpoint, [curve.group for curve in curves], [t for t in axes.get_xticks() if t <= last])
-        title = f"{endpoint.title}, cHER2 high against low"
-        return drawn(f"survival-{endpoint.endpoint}", [(figure, title)], endpoint.curves.steps(), endpoint.reasons)
+        return figure
 
 
-def _draw_curve(axes: Axes, curve: Curve) -> None:
+def _draw_curve(axes: Axes, curve: Curve, split: str) -> None:
     colour = GROUP_COLOURS[curve.group]
     times = np.concatenate([[0.0], curve.times])
     survival = np.concatenate([[1.0], curve.survival])
-    label = f"cHER2 {curve.group} (n = {curve.n}, {int(curve.events.sum())} events)"
+    label = f"{split} {curve.group} (n = {curve.n}, {int(curve.events.sum())} events)"
     axes.step(times, survival, where="post", color=colour, linewidth=1.5, label=label)
     low, high = (np.concatenate([[np.nan], limit]) for limit in (curve.low, curve.high))
     axes.fill_between(times, low, high, step="post", color=colour, alpha=0.15, linewidth=0)

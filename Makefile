@@ -23,9 +23,10 @@ lint: $(VENV)/.installed-test
 pytest: $(VENV)/.installed-test
 	env -u QT_QPA_PLATFORM xvfb-run -a -s "-screen 0 1600x1200x24" $(BIN)/python -m pytest $(ARGS)
 
-# The documentation as a site: a warning, a broken link or a page outside the navigation ends it.
+# The documentation as a site: a warning, a broken link or a page outside the navigation ends it. Not --quiet: what is
+# not printed is not counted.
 docs: $(VENV)/.installed-test
-	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 	@echo "Documentation: site/index.html"
 
 system:

@@ -26,6 +26,8 @@ LINK = re.compile(r"\]\((?!https?:)([^)\s]+)\)")
 COMMAND = re.compile(r"\bcher2 ([a-z]+|-{1,2}[a-z-]+)\b([^|#\n]*)")
 OPTION = re.compile(r"(?<![\w-])(--[a-z][a-z-]*|-[a-zA-Z]\b)")
 
+SHELLS = ("sh", "console", "powershell", "")
+
 # Inline code that begins with "cher2" and a word that is no command: the index, and its group.
 NO_COMMANDS = {"ratio", "high", "low"}
 
@@ -54,10 +56,15 @@ def blocks(path: Path, *languages: str) -> list[str]:
     return [text for _, language, text in FENCE.findall(path.read_text(encoding="utf-8")) if language in languages]
 
 
+def whole_lines(block: str) -> list[str]:
+    """Return a block's lines, those that go on after a backslash in one."""
+    return re.sub(r"\\\n\s*", " ", block).splitlines()
+
+
 def commands_in(path: Path) -> list[tuple[str, str]]:
     """Return the cher2 commands that a page prints: name, and the rest of the line."""
     text = path.read_text(encoding="utf-8")
-    lines = [line for block in blocks(path, "sh", "console", "powershell", "") for line in block.splitlines()]
+    lines = [line for block in blocks(path, *SHELLS) for line in whole_lines(block)]
     lines += [line for line in text.splitlines() if line.startswith("    cher2 ")]
     lines += [code for code in INLINE.findall(prose(path)) if code.startswith("cher2 ")]
     found = [match.groups() for line in lines for match in COMMAND.finditer(line.split(" # ")[0])]
@@ -87,6 +94,10 @@ def test_commands_are_found_where_pages_print_them():
     assert {"run", "compare", "report", "review", "calibrate", "agreement", "export", "import", "verify"} <= found
     assert ("run", " s3://bucket/slides -o study --workers 4") in commands_in(DOCS / "cloud.md")
     assert sum(len(commands_in(path)) for path in PAGES) > 100
+    assert whole_lines("cher2 run images \\\n    -o study\ncher2 report study") == [
+        "cher2 run images  -o study",
+        "cher2 report study",
+    ]
 
 
 @pytest.mark.parametrize("path", PAGES, ids=lambda path: path.relative_to(ROOT).as_posix())

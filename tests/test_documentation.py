@@ -31,6 +31,9 @@ SHELLS = ("sh", "console", "powershell", "")
 # Inline code that begins with "cher2" and a word that is no command: the index, and its group.
 NO_COMMANDS = {"ratio", "high", "low"}
 
+OF_OTHERS = {"--only", "--kills", "--study", "--ctcs", "--lifetime", "--nthreads"}
+"""Options of benchmarks and of Dask that pages name."""
+
 
 def load(name: str):
     """Import a script of docs/, which is no package."""
@@ -87,6 +90,13 @@ def test_every_command_and_option_exists(path, commands):
         assert name in known, f"cher2 {name}{rest}"
         for option in OPTION.findall(rest):
             assert option in known[name] | {"--help"}, f"cher2 {name}{rest}"
+
+
+def test_options_that_are_named_by_themselves_exist(commands):
+    known = set().union(*commands.options_of_commands().values()) | OF_OTHERS
+    named = [(path.name, code) for path in PAGES for code in INLINE.findall(prose(path)) if OPTION.match(code)]
+    assert len(named) > 50
+    assert [place for place in named if OPTION.match(place[1])[1] not in known] == []
 
 
 def test_commands_are_found_where_pages_print_them():

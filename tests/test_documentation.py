@@ -185,3 +185,10 @@ def test_a_benchmarks_section_replaces_its_own_and_leaves_the_others():
     assert "No mark was missed." in new
     assert "A mark was missed." in validation.section("c.py", [], "x", validation.MISSED)
     assert validation.with_section(page, "c.py", "## c.py\n\nnew\n") == page + "\n## c.py\n\nnew\n"
+
+
+def test_docstrings_become_markdown():
+    pytest.importorskip("griffe", reason="the extra docs is not installed")
+    docstrings = load("docstrings")
+    text = "As :func:`~cher2.cells.score.score_image` [1]_ and :data:`SURE`.\n\n    .. [1] Efron.\n       J Stat.\n"
+    assert docstrings.markdown(text) == "As `score_image` [1] and `SURE`.\n\n    1. Efron.\n       J Stat.\n"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import importlib
 import importlib.util
+import itertools
 import re
 import sys
 from pathlib import Path
@@ -14,6 +15,8 @@ import yaml
 
 import cher2
 from cher2 import cohorts
+from cher2.batch.run import run_study
+from cher2.patients.uncertainty import jeffreys_interval, probability_above, wilson_interval
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
@@ -192,3 +195,43 @@ def test_docstrings_become_markdown():
     docstrings = load("docstrings")
     text = "As :func:`~cher2.cells.score.score_image` [1]_ and :data:`SURE`.\n\n    .. [1] Efron.\n       J Stat.\n"
     assert docstrings.markdown(text) == "As `score_image` [1] and `SURE`.\n\n    1. Efron.\n       J Stat.\n"
+
+
+def rows_of(page: str, first: str) -> list[list[str]]:
+    """Return the cells of the table of a page whose header begins with a word."""
+    lines = (DOCS / page).read_text(encoding="utf-8").splitlines()
+    start = next(number for number, line in enumerate(lines) if line.startswith(f"| {first} |")) + 2
+    table = itertools.takewhile(lambda line: line.startswith("|"), lines[start:])
+    return [[cell.strip() for cell in line.strip("|").split("|")] for line in table]
+
+
+def test_the_tutorial_prints_what_the_sample_study_gives(tmp_path):
+    samples = ROOT / "sample_images"
+    files = {"protocol": samples / "protocol.toml", "clinical": samples / "clinical.csv"}
+    derived = run_study(samples / "images", tmp_path / "study", workers=1, **files).derived
+    patients = derived.patients.set_index("patient_id")
+    rows = rows_of("first_study.md", "patient_id")
+    assert len(rows) == 5
+    for name, ctcs, grades, ratio, interval, group, reason in rows:
+        found = patients.loc[name]
+        assert [int(ctcs), group, reason] == [found["n_ctcs"], found["group"], found["reason"]]
+        assert grades == ", ".join(str(found[f"n_grade_{grade}"]) for grade in range(4))
+        known = found["group"] in ("high", "low")
+        assert ratio == (f"{found['cher2_ratio']:.2f}" if known else "")
+        assert interval == (f"{found['ratio_low']:.2f} to {found['ratio_high']:.2f}" if known else "")
+    table = derived.comparison.table.set_index("variable")
+    line = table.loc["oligometastatic"]
+    counts = [line[f"{group}_{number}"] for group in ("high", "low") for number in ("n", "total")]
+    assert counts == [3, 4, 1, 8]
+    assert (round(line["odds_ratio"], 1), round(line["ci_low"], 2), round(line["ci_high"])) == (14.2, 0.59, 1253)
+
+
+def test_the_intervals_of_the_page_on_intervals():
+    rows = rows_of("ratio_interval.md", "x of n")
+    assert len(rows) == 7
+    for counts, ratio, jeffreys, wilson, above in rows:
+        x, n = map(int, counts.split(" of "))
+        assert ratio == f"{x / n:.2f}"
+        assert jeffreys == "{:.2f} to {:.2f}".format(*jeffreys_interval(x, n))
+        assert wilson == "{:.2f} to {:.2f}".format(*wilson_interval(x, n))
+        assert above == f"{probability_above(x, n, 0.75):.2f}"

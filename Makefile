@@ -7,12 +7,12 @@ SAMPLES := sample_images
 # Two processes, each with whole files: some fixtures are a study long. In the order of tests/conftest.py: the long first.
 ARGS ?= -n 2 --dist loadfile --no-loadscope-reorder
 
-.PHONY: demo test lint pytest system samples clean
+.PHONY: demo test lint pytest docs system samples clean
 
 demo: $(VENV)/.installed
 	$(BIN)/cher2 run $(SAMPLES)/images -o demo_study --protocol $(SAMPLES)/protocol.toml --clinical $(SAMPLES)/clinical.csv
 
-test: system $(VENV)/.installed-test lint pytest
+test: system $(VENV)/.installed-test lint docs pytest
 
 lint: $(VENV)/.installed-test
 	$(BIN)/ruff check .
@@ -22,6 +22,12 @@ lint: $(VENV)/.installed-test
 # The window tests need a screen: a virtual one, with Qt's X11 platform.
 pytest: $(VENV)/.installed-test
 	env -u QT_QPA_PLATFORM xvfb-run -a -s "-screen 0 1600x1200x24" $(BIN)/python -m pytest $(ARGS)
+
+# The documentation as a site: a warning, a broken link or a page outside the navigation ends it. Not --quiet: what is
+# not printed is not counted.
+docs: $(VENV)/.installed-test
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
+	@echo "Documentation: site/index.html"
 
 system:
 	sh tests/install_system_packages.sh
@@ -42,8 +48,8 @@ $(VENV)/.installed: $(BIN)/python pyproject.toml napari.yaml
 	@touch $@
 
 $(VENV)/.installed-test: $(BIN)/python pyproject.toml napari.yaml
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e ".[test]"
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e ".[docs,test]"
 	@touch $@ $(VENV)/.installed
 
 clean:
-	rm -rf $(VENV) demo_study
+	rm -rf $(VENV) demo_study site

@@ -47,15 +47,6 @@ def adjust_p_values(p_values: ArrayLike, correction: Correction) -> NDArray[np.f
 
 
 def _holm(p_values: NDArray[np.float64]) -> NDArray[np.float64]:
-    # statsmodels' own collects garbage in everything that is loaded, twice a comparison: half a second beside napari.
-    order = np.argsort(p_values)
-    left = np.arange(len(p_values), 0, -1)
-    adjusted = np.empty_like(p_values)
-    adjusted[order] = np.minimum(np.maximum.accumulate(p_values[order] * left), 1.0)
-    return adjusted
-
-
-def _holm(p_values: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return what statsmodels' ``multipletests`` gives, without its collection of all garbage of the process.
 
     In a thread of a window's that would hold the window up, and destroy what is Qt's in the wrong thread.

@@ -171,6 +171,14 @@ def test_an_edited_score_is_found_by_its_own_fingerprint_and_by_the_image(study)
     assert told(found, "measured") == [("measured", "differs", IMAGE, "frame.pixel_size_um")]
 
 
+def test_edited_measures_of_quality_are_found_and_missing_ones_are_an_earlier_versions(study):
+    score = study.folder_of(IMAGE) / "score.json"
+    edit_json(score, lambda told: told["quality"].__setitem__("edge_um", 9.0))
+    assert told(verify(study), "measured") == [("measured", "differs", IMAGE, "quality")]
+    edit_json(score, lambda told: told.pop("quality"))
+    assert told(verify(study), "measured") == []
+
+
 def test_a_stamp_alone_is_no_difference(study):
     edit_json(study.folder_of(IMAGE) / "score.json", lambda score: score["source"].__setitem__("stamp", []))
     assert verify(study).exit_code == 0

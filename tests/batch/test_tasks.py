@@ -61,6 +61,7 @@ def test_what_is_measured_again_and_what_is_graded_again(install):
         ("segmentation", {"segmenter": "mine"}, True, False),
         ("identify", {"ck_min": 10}, False, True),
         ("grade", {"unit": "leukocyte_sd"}, False, True),
+        ("quality", {"edge_um_max": 9}, False, False),
         ("patient", {"min_ctcs": 1}, False, False),
         ("cohort", {"correction": "none"}, False, False),
     ]:

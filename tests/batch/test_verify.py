@@ -89,7 +89,7 @@ def test_an_untouched_study_is_the_same_and_nothing_is_written(compared, judge, 
     assert found.findings == ()
     assert (found.exit_code, found.n_images, found.n_inputs, found.regraded) == (0, 8, 8, 8)
     assert list(found.recomputed) == study.samples["image"].tolist()
-    assert found.tables == ("cells.csv", "patients.csv", "comparison.csv", "survival.csv")
+    assert found.tables == ("cells.csv", "patients.csv", "quality.csv", "comparison.csv", "survival.csv")
     assert found.n_decisions == 2
     assert files_of(study.path.parent) == before
     assert steps[0] == (0, 18)
@@ -169,6 +169,14 @@ def test_an_edited_score_is_found_by_its_own_fingerprint_and_by_the_image(study)
     found = verify(study)
     assert told(found, "files") == [("files", "differs", IMAGE, "")]
     assert told(found, "measured") == [("measured", "differs", IMAGE, "frame.pixel_size_um")]
+
+
+def test_edited_measures_of_quality_are_found_and_missing_ones_are_an_earlier_versions(study):
+    score = study.folder_of(IMAGE) / "score.json"
+    edit_json(score, lambda told: told["quality"].__setitem__("edge_um", 9.0))
+    assert told(verify(study), "measured") == [("measured", "differs", IMAGE, "quality")]
+    edit_json(score, lambda told: told.pop("quality"))
+    assert told(verify(study), "measured") == []
 
 
 def test_a_stamp_alone_is_no_difference(study):
@@ -292,7 +300,8 @@ def test_a_table_that_was_only_written_otherwise_is_noted(study):
 
 
 @pytest.mark.parametrize(
-    ("name", "column"), [("cells.csv", "her2_mean"), ("comparison.csv", "p_value"), ("survival.csv", "patients")]
+    ("name", "column"),
+    [("cells.csv", "her2_mean"), ("quality.csv", "flags"), ("comparison.csv", "p_value"), ("survival.csv", "patients")],
 )
 def test_every_derived_table_is_compared(compared, name, column):
     study = compared

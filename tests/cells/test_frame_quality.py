@@ -157,17 +157,20 @@ def test_measures_go_through_json_unchanged_and_without_her2_there_is_none():
             FrameQuality.from_dict(record)
 
 
-def test_it_costs_less_than_a_millisecond():
+def test_it_costs_next_to_nothing_beside_cutting_the_frame_into_cells():
     rng = np.random.default_rng(2)
     settings = StudySettings()
     image = Image(simulate_frame(settings, populate_frame(settings, (2, 2, 2, 2), rng), rng).pixels, CHANNELS, 0.64)
+    # Half a millisecond on an idle core; by a clock alone the test would be one of the machine's other work.
+    cut = min(_seconds(lambda: segment_image(image, Protocol())) for _ in range(3))
     segmented = segment_image(image, Protocol())
-    took = []
-    for _ in range(30):
-        began = time.perf_counter()
-        frame_quality(segmented)
-        took.append(time.perf_counter() - began)
-    assert min(took) < 1e-3
+    assert min(_seconds(lambda: frame_quality(segmented)) for _ in range(30)) < 0.03 * cut
+
+
+def _seconds(work):
+    began = time.perf_counter()
+    work()
+    return time.perf_counter() - began
 
 
 def test_level_of_the_leukocytes_is_of_whole_measured_ones_seen_once():

@@ -223,6 +223,7 @@ def certificates(tmp_path):
 
 
 def test_tls_by_dasks_own_settings(tmp_path, certificates, scored, results_of):
+    shutil.copytree(scored.images / "P02", tmp_path / "images" / "P02")
     encrypted = {"DASK_DISTRIBUTED__COMM__REQUIRE_ENCRYPTION": "True"}
     with (
         scheduler(tmp_path, 0, protocol="tls", **certificates, **encrypted) as (address, _),
@@ -231,7 +232,7 @@ def test_tls_by_dasks_own_settings(tmp_path, certificates, scored, results_of):
         assert address.startswith("tls://")
         with pytest.raises(StudyError, match="no Dask scheduler answers"):
             outcomes(address, Task(os.getpid, ()))
-        words = [COMMAND, "run", scored.images, "-o", tmp_path / "study", "--scheduler", address]
+        words = [COMMAND, "run", tmp_path / "images", "-o", tmp_path / "study", "--scheduler", address]
         done = subprocess.run(words, env=os.environ | certificates, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert results_of(tmp_path / "study").keys() >= {"patients.csv", "cells.csv"}

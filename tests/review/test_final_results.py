@@ -25,6 +25,14 @@ def study(study_copy):
     return Study(study_copy)
 
 
+@pytest.fixture
+def without_cohorts(study):
+    """Return a study whose report has no figures of cohorts, which take most of the time to draw."""
+    for name in ("clinical.csv", "comparison.csv", "survival.csv"):
+        (study.path / name).unlink()
+    return study
+
+
 def tables_of(study):
     return {name: (study.path / name).read_bytes() for name in TABLES if (study.path / name).exists()}
 
@@ -150,7 +158,8 @@ def test_the_consensus_counts_before_a_newer_decision(study, judge):
     assert derived.review.readers == ("Ada", "Bob")
 
 
-def test_a_decision_whose_cell_is_gone_is_listed_and_told(study, judge, command):
+def test_a_decision_whose_cell_is_gone_is_listed_and_told(without_cohorts, judge, command):
+    study = without_cohorts
     row = of_patient(study, "P03")[0]
     cell = Ledger(study).cells.iloc[row]
     (entry,) = judge(study, [row], [0], reason="=HYPERLINK(1)")
@@ -212,7 +221,8 @@ def test_a_decision_on_what_is_a_copy_by_now_changes_no_count_and_is_listed(stud
     assert "copies of a cell in another frame by now" in " ".join(derived.review.notes())
 
 
-def test_the_report_says_how_much_was_read(study, judge, command):
+def test_the_report_says_how_much_was_read(without_cohorts, judge, command):
+    study = without_cohorts
     rows = of_patient(study, "P02")[:4]
     machine = [Ledger(study).machine(row)[1] for row in rows]
     judge(study, rows, [(machine[0] + 1) % 4, *machine[1:]], "<b>Ada</b>")
@@ -248,7 +258,8 @@ def test_the_environment_names_the_database_too(study_copy, refused, monkeypatch
     assert "secret" not in refused("report", study_copy, says=["CHER2_REVIEWS"])
 
 
-def test_results_follow_decisions_that_a_server_keeps(study, judge, command, postgres, monkeypatch, tmp_path):
+def test_results_follow_decisions_that_a_server_keeps(without_cohorts, judge, command, postgres, monkeypatch, tmp_path):
+    study = without_cohorts
     rows = of_patient(study, "P02")
     monkeypatch.setenv("CHER2_REVIEWS", postgres.url())
     judge(study, rows, [0] * len(rows))

@@ -18,6 +18,7 @@ from qtpy.QtTest import QTest
 from qtpy.QtWidgets import QApplication
 
 from cher2.batch.run import run_study
+from cher2.napari.cohort_widget import CohortWidget
 from cher2.napari.review_keys import main_window
 from cher2.napari.review_widget import ReviewWidget
 from cher2.review.open_log import open_log
@@ -90,6 +91,30 @@ def show(study: Study, name: str) -> None:
     viewer.close()
 
 
+def show_cohorts(folder: Path) -> None:
+    """Compare the cohorts of a synthetic study of more patients, and take the pictures of the table and of a figure."""
+    settings = StudySettings(patients=40, frames_per_patient=1, frame_shape=(360, 480), ctcs_per_patient=14, seed=3036)
+    simulate_study(folder / "synthetic_cohort", settings)
+    run_study(folder / "synthetic_cohort" / "images", folder / "cohort_study", workers=1)
+    viewer = napari.Viewer(title="cher2: cohorts of a synthetic study", show=True)
+    viewer.window.resize(*SIZES["review_1280"])
+    widget = CohortWidget(viewer)
+    viewer.window.add_dock_widget(widget, name="Compare cohorts", area="right")
+    window = main_window(widget)
+    window.move(0, 0)
+    window.activateWindow()
+    widget.form.study.setText(str(folder / "cohort_study"))
+    widget.form.clinical.setText(str(folder / "synthetic_cohort" / "clinical.csv"))
+    widget.form.reader.setText("reader A")
+    widget.read()
+    live(lambda: widget.view is not None and widget.form.isEnabled(), 2)
+    for name, page in (("cohorts", widget.comparison), ("cohorts_survival", widget.survival)):
+        widget.tabs.setCurrentWidget(page)
+        live(lambda: True, 2)
+        grab(name)
+    viewer.close()
+
+
 def grab(name: str) -> None:
     """Save what is on the screen."""
     screen = QApplication.primaryScreen()
@@ -104,6 +129,7 @@ def main() -> int:
         study = make_study(Path(scratch))
         for name in SIZES:
             show(study, name)
+        show_cohorts(Path(scratch))
     return 0
 
 

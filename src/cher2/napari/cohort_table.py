@@ -11,7 +11,7 @@ from qtpy.QtWidgets import QHeaderView, QSplitter, QTableWidget, QTableWidgetIte
 from cher2.cohorts.comparison import CohortComparison
 from cher2.cohorts.layout import PaperLine, paper_lines, tests_by_name
 
-LEAST_TITLE_PX = 115
+LEAST_TITLE_PX = 96
 
 
 class PaperTable(QTableWidget):

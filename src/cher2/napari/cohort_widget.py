@@ -10,7 +10,7 @@ from typing import Any
 
 import napari.viewer
 from napari.utils.notifications import notification_manager, show_error, show_info
-from qtpy.QtCore import QEvent, Signal  # type: ignore[attr-defined]  # qtpy renames PyQt's pyqtSignal
+from qtpy.QtCore import QEvent, QTimer, Signal  # type: ignore[attr-defined]  # qtpy renames PyQt's pyqtSignal
 from qtpy.QtGui import QCloseEvent
 from qtpy.QtWidgets import QLabel, QMessageBox, QProgressBar, QPushButton, QSizePolicy, QTabWidget, QVBoxLayout, QWidget
 from superqt.utils import GeneratorWorker, create_worker
@@ -28,6 +28,9 @@ from cher2.palette import GROUP_COLOURS
 
 RESEARCH_USE = "For research use only. Not a diagnostic."
 NO_FOLLOW_UP = "The clinical table has no follow-up: os_months and os_event, or pfs_months and pfs_event."
+
+START_MS = 60
+"""The form turns grey before the work begins: every step of that would wait for the other thread's Python."""
 
 
 class CohortWidget(QWidget):
@@ -53,6 +56,9 @@ class CohortWidget(QWidget):
         self._viewer = viewer
         self._worker: GeneratorWorker[str, Any, Any] | None = None
         self._connections: tuple[tuple[Any, Callable[..., None]], ...] = ()
+        self._soon = QTimer(self)
+        self._soon.setSingleShot(True)
+        self._soon.timeout.connect(self._begin)
         self.view: CohortView | None = None
         self.form, self.tabs = CohortForm(), QTabWidget()
         self.comparison, self.patients = ComparisonTable(), PatientsPanel()
@@ -143,7 +149,11 @@ class CohortWidget(QWidget):
             signal.connect(slot)
         self._worker = worker
         self._update()
-        worker.start()
+        self._soon.start(START_MS)
+
+    def _begin(self) -> None:
+        if self._worker is not None:
+            self._worker.start()
 
     def _drop_worker(self) -> None:
         """Let a thread end without a word: what it tells would come to a widget that is gone."""
@@ -152,6 +162,7 @@ class CohortWidget(QWidget):
             for signal, slot in self._connections:
                 signal.disconnect(slot)
             worker.quit()
+            self._soon.stop()
             self._update()
 
     def _show(self, view: CohortView) -> None:

@@ -9,7 +9,7 @@ from matplotlib.backends.backend_qtagg import FigureCanvasQTAgg
 from matplotlib.colors import is_color_like, to_hex
 from matplotlib.figure import Figure
 from qtpy.QtCore import QEvent, QSize, Qt
-from qtpy.QtGui import QColor, QKeyEvent, QPalette, QResizeEvent, QWheelEvent
+from qtpy.QtGui import QColor, QKeyEvent, QPalette, QResizeEvent, QShowEvent, QWheelEvent
 from qtpy.QtWidgets import QFrame, QLabel, QScrollArea, QSizePolicy, QVBoxLayout, QWidget
 
 from cher2.napari.cohort_reading import CohortDrawing
@@ -56,12 +56,22 @@ class FigureView(FigureCanvasQTAgg):
         for put in self._in_ink:
             put(ink.name())
         self.figure.set_facecolor(ground.name())
-        self.draw_idle()  # type: ignore[no-untyped-call]
+        self.draw_idle()
 
     def resizeEvent(self, event: QResizeEvent) -> None:  # noqa: N802  (Qt's name)
         """Keep the inches and change the dots in each."""
         self.figure.dpi = max(event.size().width(), 1) * self.device_pixel_ratio / self._inches[0]
         super().resizeEvent(event)  # type: ignore[no-untyped-call]
+
+    def draw_idle(self, *args: object, **kwargs: object) -> None:
+        """Draw soon, where it is seen: figures on pages that nobody looks at would hold the window up."""
+        if self.isVisible():
+            super().draw_idle(*args, **kwargs)  # type: ignore[no-untyped-call]
+
+    def showEvent(self, event: QShowEvent) -> None:  # noqa: N802  (Qt's name)
+        """Draw what was put off."""
+        super().showEvent(event)  # type: ignore[no-untyped-call]
+        self.draw_idle()
 
     def wheelEvent(self, event: QWheelEvent) -> None:  # noqa: N802  (Qt's name)
         """Leave the wheel to what scrolls the figure: matplotlib's canvas would swallow it."""

@@ -277,6 +277,7 @@ def protocol(
 
 for _name, _command in (
     ("info", cli_info.info),
+    ("doctor", cli_info.doctor),
     ("review", cli_review.review),
     ("agreement", cli_review.agreement),
     ("export", cli_review.export),

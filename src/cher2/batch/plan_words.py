@@ -1,0 +1,102 @@
+"""What a run is about to do, in words: how many images of whom, by which rules, and what was assumed.
+
+It is said before the work begins, while a wrong folder or a wrong channel costs nothing yet.
+"""
+
+from __future__ import annotations
+
+from cher2.batch.plan import DEFAULT_PROTOCOL, Plan
+from cher2.errors import Cher2Error
+from cher2.images.description import printable, roles_of
+from cher2.images.files import ImageFile
+from cher2.images.frames import FrameInfo
+from cher2.images.places import is_remote
+from cher2.images.reader import open_frames
+from cher2.protocol import ROLES, Protocol
+
+FOLDERS_SHOWN = 3
+
+
+def plan_in_words(plan: Plan) -> str:
+    """Return what a run is about to do; where nobody gave a protocol, with all that is assumed and how to change it.
+
+    Parameters
+    ----------
+    plan : Plan
+        The first image is opened, where it lies on a disk and nobody gave a protocol.
+    """
+    protocol = plan.protocol
+    channels = ", ".join(f"{role} = {getattr(protocol.channels, role)}" for role in ROLES)
+    lines = [
+        f"{counted(len(plan.files), 'image')} of {counted(plan.patients, 'patient')}; "
+        f"{len(plan.measured)} are measured already.",
+        f"By {plan.protocol_from} ({protocol.name}): channels {channels}; HER2 in {protocol.grade.unit}, "
+        f"cut-offs {_cutoffs(protocol)}.",
+        *_one_patient(plan),
+    ]
+    if plan.protocol_from == DEFAULT_PROTOCOL:
+        lines += _assumed(plan)
+    return "\n".join(lines)
+
+
+def counted(count: int, what: str) -> str:
+    """Return a number of things in words."""
+    return f"{count} {what}{'' if count == 1 else 's'}"
+
+
+def _cutoffs(protocol: Protocol) -> str:
+    return ", ".join(f"{cut:g}" for cut in protocol.grade.cutoffs)
+
+
+def _one_patient(plan: Plan) -> list[str]:
+    """Warn where the folder above the patients' was given: all would be one patient."""
+    parts = [name.split("/") for name in plan.samples["image"]]
+    only = parts[0][0]
+    below = sorted({part[1] for part in parts if len(part) > 2})
+    if plan.patients > 1 or plan.samples["patient_id"].iloc[0] != only or len(below) < 2:
+        return []
+    shown = ", ".join(map(printable, below[:FOLDERS_SHOWN])) + (" ..." if len(below) > FOLDERS_SHOWN else "")
+    return [
+        f"Look: all images count as one patient, {printable(only)!r}, the only folder there. If the patients are the "
+        f"folders in it ({shown}), give that folder instead."
+    ]
+
+
+def _assumed(plan: Plan) -> list[str]:
+    protocol = plan.protocol
+    file = next(iter(plan.files.values()))
+    size = f"{protocol.image.pixel_size_um:g} um where a file tells none"
+    said = [
+        *(_of_first(file, protocol, size) if not is_remote(plan.images) else [f"pixel size: {size}"]),
+        f"cut-offs: {_cutoffs(protocol)} {protocol.grade.unit} of HER2 are not calibrated for this instrument and "
+        "staining; grades and ratios are provisional until they are (docs/calibration.md)",
+        f"CTCs: DAPI+ CK+ CD45-, {protocol.identify.min_diameter_um:g} to {protocol.identify.max_diameter_um:g} um "
+        "across; what is positive is found in each sample by itself",
+    ]
+    return [
+        "No protocol was given, so this is assumed:",
+        *(f"  - {line}" for line in said),
+        "  To change it: cher2 protocol --example > protocol.toml, edit that file, and add --protocol protocol.toml.",
+    ]
+
+
+def _of_first(file: ImageFile, protocol: Protocol, size: str) -> list[str]:
+    """Say which channels the first image has, and how large its pixels are."""
+    name = printable(file.name)
+    try:
+        with open_frames(file, protocol) as frames:
+            info = frames.info(0)
+    except Cher2Error as error:
+        return [f"channels: the first image cannot be read, and says nothing ({printable(str(error))})"]
+    pixel = f"pixel size: {size}; {name} tells none"
+    if info.pixel_size_um is not None:
+        pixel = f"pixel size: as each file says, {info.pixel_size_um:.4g} um in {name}; {size}"
+    return [_channels(info, protocol, name), pixel]
+
+
+def _channels(info: FrameInfo, protocol: Protocol, name: str) -> str:
+    numbers, missing = roles_of(info, protocol.channels)
+    if missing:
+        return f"channels: WRONG for {name}: {printable('; '.join(missing))}. 'cher2 info' shows what a file has"
+    found = ", ".join(f"{role} {number}" for role, number in numbers.items())
+    return f"channels: by their names, as in {name}, where they are {found} (counted from 0)"

@@ -16,7 +16,7 @@ from cher2.doctor.findings import Finding
 from cher2.doctor.probe import Told, look
 
 DISTRIBUTION = "cher2"
-NOT_FOR_USERS = ("test", "docs", "all")
+NOT_FOR_USERS = ("test", "dev", "docs", "all")
 """Extras that are no feature."""
 
 FOR_WHAT = {

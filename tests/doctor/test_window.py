@@ -39,6 +39,15 @@ def test_without_a_screen(monkeypatch):
     assert {finding.state for finding in found.values()} == {"optional"}
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems always have a screen")
+def test_a_screen_that_does_not_answer(monkeypatch):
+    monkeypatch.setenv("DISPLAY", ":4711")
+    monkeypatch.setenv("QT_QPA_PLATFORM", "xcb")
+    found = by_name(look_at_window())
+    assert found["screen"].found.startswith("DISPLAY :4711")
+    assert found["Qt"].remedy.startswith("look whether the screen answers")
+
+
 def test_without_a_binding(tmp_path, monkeypatch):
     (tmp_path / "qtpy.py").write_text("raise ModuleNotFoundError(\"No module named 'qtpy'\")")
     monkeypatch.setenv("PYTHONPATH", f"{tmp_path}:{Path(cher2.__file__).parents[1]}")

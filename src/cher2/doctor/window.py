@@ -17,7 +17,11 @@ PROBE = "cher2.napari.graphics_probe"
 NO_SCREEN = (
     "open a session with a screen (DISPLAY, or Wayland), ssh -X, or a virtual one: xvfb-run -a cher2 review STUDY"
 )
-NO_QT = 'pip install "cher2[napari]"; on Debian and Ubuntu also the libraries in tests/install_system_packages.sh'
+NO_QT = 'pip install "cher2[napari]"'
+NO_LIBRARY = (
+    "look whether the screen answers; on Debian and Ubuntu install libxcb-cursor0 and the other libraries of Qt "
+    "(docs/doctor.md)"
+)
 NO_OPENGL = "install the graphics driver, on Debian and Ubuntu libgl1, libegl1 and libgl1-mesa-dri (drawn by software)"
 
 
@@ -57,8 +61,12 @@ def _qt(told: Told) -> list[Finding]:
         return [Finding("window", "Qt", f"missing: {told.fault}", "optional", NO_QT)]
     name = f"{facts['binding']} {facts['binding_version']}, Qt {facts['qt']}"
     if "platform" not in facts:
-        return [Finding("window", "Qt", f"{name}; it does not start: {told.fault}", "optional", NO_SCREEN)]
+        return [Finding("window", "Qt", f"{name}; it does not start: {told.fault}", "optional", _way_out())]
     return [Finding("window", "Qt", f"{name}, platform {facts['platform']}")]
+
+
+def _way_out() -> str:
+    return NO_SCREEN if _screen().state == "optional" else NO_LIBRARY
 
 
 def _opengl(told: Told) -> Finding:

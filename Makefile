@@ -39,7 +39,7 @@ $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
 
 $(VENV)/.installed: $(BIN)/python pyproject.toml napari.yaml
-	@echo "Installing cher2 and its libraries into $(VENV): one to three minutes, some 900 MB ..."
+	@echo "Installing cher2 and its libraries into $(VENV): one to three minutes, 1.1 GB ..."
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -e .
 	@touch $@
 

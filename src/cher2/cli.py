@@ -109,7 +109,7 @@ def run(
     home = Study(study)
     plan = make_plan(place(images), home, protocol=protocol, samples=samples, force=force)
     table = read_clinical(clinical, plan.protocol) if clinical is not None else None
-    print(plan_in_words(plan), flush=True)
+    print(plan_in_words(plan, table), flush=True)
     if dry_run:
         print("Dry run: nothing was written.")
         return

@@ -1,6 +1,7 @@
 """Before a run: what is there, what is assumed where nobody gave a protocol, and folders that were meant otherwise."""
 
 import numpy as np
+import pandas as pd
 import pytest
 import tifffile
 
@@ -59,10 +60,36 @@ def test_an_image_without_pixel_size_and_of_other_channels(folder):
     assert said[4] == "  - pixel size: 0.64 um where a file tells none; P1/a.ome.tif tells none"
 
 
-def test_a_first_image_that_cannot_be_read_stops_nothing(folder):
-    write(folder / "P1" / "b.ome.tif")
-    (folder / "P1" / "a.tif").write_bytes(b"no image")
-    assert "cannot be read, and says nothing" in words(folder)[3]
+@pytest.mark.parametrize("broken", [1, 4])
+def test_images_that_cannot_be_read_stop_nothing(folder, broken):
+    write(folder / "P1" / "z.ome.tif", size=0.5)
+    for number in range(broken):
+        (folder / "P1" / f"a{number}.tif").write_bytes(b"no image")
+    channels, pixel = words(folder)[3:5]
+    if broken == 1:
+        assert channels.startswith("  - channels: by their names, as in P1/z.ome.tif")
+        assert pixel.startswith("  - pixel size: as each file says, 0.5 um")
+    else:
+        assert (channels, pixel) == (
+            "  - channels: by their names",
+            "  - pixel size: 0.64 um where a file tells none",
+        )
+
+
+@pytest.mark.parametrize(
+    ("rows", "said"),
+    [
+        (["007", "P2", "x"], []),
+        (["7", "P2"], ["Look: 1 of 2 patients have no row in the clinical table ('007'), which has others ('7')."]),
+        (["P2"], ["Look: 1 of 2 patients have no row in the clinical table ('007')."]),
+    ],
+)
+def test_patients_without_a_row_are_named_before_the_work(folder, rows, said):
+    for name in ("007", "P2"):
+        write(folder / name / "a.ome.tif")
+    plan = make_plan(folder, Study(folder.with_name("study")), protocol=None, samples=None, force=False)
+    clinical = pd.DataFrame({"patient_id": rows})
+    assert [line for line in plan_in_words(plan, clinical).splitlines() if line.startswith("Look")] == said
 
 
 def test_with_a_protocol_nothing_is_assumed(folder, tmp_path):

@@ -5,6 +5,10 @@ It is said before the work begins, while a wrong folder or a wrong channel costs
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+import pandas as pd
+
 from cher2.batch.plan import DEFAULT_PROTOCOL, Plan
 from cher2.errors import Cher2Error
 from cher2.images.description import printable, roles_of
@@ -15,15 +19,21 @@ from cher2.images.reader import open_frames
 from cher2.protocol import ROLES, Protocol
 
 FOLDERS_SHOWN = 3
+PATIENTS_SHOWN = 3
+
+FIRST_TRIED = 3
+"""So many images are opened until one can be read: a run names those that cannot."""
 
 
-def plan_in_words(plan: Plan) -> str:
+def plan_in_words(plan: Plan, clinical: pd.DataFrame | None = None) -> str:
     """Return what a run is about to do; where nobody gave a protocol, with all that is assumed and how to change it.
 
     Parameters
     ----------
     plan : Plan
         The first image is opened, where it lies on a disk and nobody gave a protocol.
+    clinical : DataFrame, optional
+        The clinical table, as of :func:`cher2.cohorts.clinical.check_clinical`.
     """
     protocol = plan.protocol
     channels = ", ".join(f"{role} = {getattr(protocol.channels, role)}" for role in ROLES)
@@ -33,6 +43,7 @@ def plan_in_words(plan: Plan) -> str:
         f"By {plan.protocol_from} ({protocol.name}): channels {channels}; HER2 in {protocol.grade.unit}, "
         f"cut-offs {_cutoffs(protocol)}.",
         *_one_patient(plan),
+        *(_without_row(plan, clinical) if clinical is not None else []),
     ]
     if plan.protocol_from == DEFAULT_PROTOCOL:
         lines += _assumed(plan)
@@ -62,12 +73,29 @@ def _one_patient(plan: Plan) -> list[str]:
     ]
 
 
+def _without_row(plan: Plan, clinical: pd.DataFrame) -> list[str]:
+    """Name patients that the clinical table does not know: often they are only written otherwise, such as 7 for 007."""
+    ours, theirs = plan.samples["patient_id"].drop_duplicates(), clinical["patient_id"]
+    absent = ours[~ours.isin(theirs)]
+    if absent.empty:
+        return []
+    others = _some(theirs[~theirs.isin(ours)])
+    return [
+        f"Look: {len(absent)} of {counted(len(ours), 'patient')} have no row in the clinical table ({_some(absent)})"
+        + (f", which has others ({others})." if others else ".")
+    ]
+
+
+def _some(names: pd.Series[str]) -> str:
+    shown = ", ".join(printable(repr(name)) for name in names[:PATIENTS_SHOWN])
+    return shown + (" ..." if len(names) > PATIENTS_SHOWN else "")
+
+
 def _assumed(plan: Plan) -> list[str]:
     protocol = plan.protocol
-    file = next(iter(plan.files.values()))
     size = f"{protocol.image.pixel_size_um:g} um where a file tells none"
     said = [
-        *(_of_first(file, protocol, size) if not is_remote(plan.images) else [f"pixel size: {size}"]),
+        *(_of_first(list(plan.files.values()), protocol, size)),
         f"cut-offs: {_cutoffs(protocol)} {protocol.grade.unit} of HER2 are not calibrated for this instrument and "
         "staining; grades and ratios are provisional until they are (docs/calibration.md)",
         f"CTCs: DAPI+ CK+ CD45-, {protocol.identify.min_diameter_um:g} to {protocol.identify.max_diameter_um:g} um "
@@ -80,18 +108,24 @@ def _assumed(plan: Plan) -> list[str]:
     ]
 
 
-def _of_first(file: ImageFile, protocol: Protocol, size: str) -> list[str]:
-    """Say which channels the first image has, and how large its pixels are."""
-    name = printable(file.name)
-    try:
-        with open_frames(file, protocol) as frames:
-            info = frames.info(0)
-    except Cher2Error as error:
-        return [f"channels: the first image cannot be read, and says nothing ({printable(str(error))})"]
-    pixel = f"pixel size: {size}; {name} tells none"
-    if info.pixel_size_um is not None:
-        pixel = f"pixel size: as each file says, {info.pixel_size_um:.4g} um in {name}; {size}"
-    return [_channels(info, protocol, name), pixel]
+def _of_first(files: Sequence[ImageFile], protocol: Protocol, size: str) -> list[str]:
+    """Say which channels the first image that can be read has, and how large its pixels are."""
+    unknown = ["channels: by their names", f"pixel size: {size}"]
+    if is_remote(files[0].paths[0]):
+        return unknown
+    for file in files[:FIRST_TRIED]:
+        try:
+            with open_frames(file, protocol) as frames:
+                info = frames.info(0)
+        except Cher2Error:
+            # It is named when the run comes to it: here another image tells as much.
+            continue
+        name = printable(file.name)
+        pixel = f"pixel size: {size}; {name} tells none"
+        if info.pixel_size_um is not None:
+            pixel = f"pixel size: as each file says, {info.pixel_size_um:.4g} um in {name}; {size}"
+        return [_channels(info, protocol, name), pixel]
+    return unknown
 
 
 def _channels(info: FrameInfo, protocol: Protocol, name: str) -> str:

@@ -15,12 +15,16 @@ from pathlib import Path
 WINDOW = """
 import sys
 import napari
+import npe2
 from qtpy import API_NAME
 from qtpy.QtCore import QTimer
+from qtpy.QtWidgets import QApplication
 from cher2.napari.review_window import open_review
 from cher2.study.folder import Study
-import npe2
-assert npe2.PluginManager.instance().get_manifest("cher2").contributions.widgets
+plugins = npe2.PluginManager.instance()
+plugins.discover()
+assert plugins.get_manifest("cher2").contributions.widgets
+application = QApplication([])  # a timer needs one
 QTimer.singleShot(3000, lambda: napari.current_viewer().close())
 open_review(Study.open(sys.argv[1]), reader="smoke")
 print(f"the window opened and closed with {API_NAME}")

@@ -44,8 +44,7 @@ $(VENV)/.installed: $(BIN)/python pyproject.toml napari.yaml
 	@touch $@
 
 $(VENV)/.installed-test: $(BIN)/python pyproject.toml napari.yaml
-	@echo "Installing what the tests need into $(VENV): some minutes ..."
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -e ".[test]"
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e ".[test]"
 	@touch $@ $(VENV)/.installed
 
 clean:

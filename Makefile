@@ -11,6 +11,7 @@ ARGS ?= -n 2 --dist loadfile --no-loadscope-reorder
 
 demo: $(VENV)/.installed
 	$(BIN)/cher2 run $(SAMPLES)/images -o demo_study --protocol $(SAMPLES)/protocol.toml --clinical $(SAMPLES)/clinical.csv
+	@echo "To use cher2 in this shell: source $(VENV)/bin/activate"
 
 test: system $(VENV)/.installed-test lint docs pytest
 
@@ -44,7 +45,8 @@ $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
 
 $(VENV)/.installed: $(BIN)/python pyproject.toml napari.yaml
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e .
+	@echo "Installing cher2 and its libraries into $(VENV): one to three minutes, 1.1 GB ..."
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -e .
 	@touch $@
 
 $(VENV)/.installed-test: $(BIN)/python pyproject.toml napari.yaml

@@ -31,6 +31,7 @@ RANKS = {
     "exchange": 7,
     "simulate": 8,
     "batch": 9,
+    "doctor": 10,
     "progress": 10,
     "napari": 11,
     "cli_info": 12,

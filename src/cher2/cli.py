@@ -22,7 +22,6 @@ from cher2.cli_review import Reviews, StudyFolder
 from cher2.errors import Cher2Error, GradingError
 
 if TYPE_CHECKING:
-    from cher2.batch.plan import Plan
     from cher2.report.derive import Derived
 
 app = typer.Typer(
@@ -98,6 +97,7 @@ def run(
     if scheduler is None and not dry_run and not study.exists() and (workers or usable_cores()) > 1:
         load_ahead()
     from cher2.batch.plan import make_plan
+    from cher2.batch.plan_words import counted, plan_in_words
     from cher2.batch.run import carry_out
     from cher2.images.places import place
     from cher2.progress import showing
@@ -109,7 +109,7 @@ def run(
     home = Study(study)
     plan = make_plan(place(images), home, protocol=protocol, samples=samples, force=force)
     table = read_clinical(clinical, plan.protocol) if clinical is not None else None
-    print(_plan_in_words(plan))
+    print(plan_in_words(plan, table), flush=True)
     if dry_run:
         print("Dry run: nothing was written.")
         return
@@ -122,7 +122,7 @@ def run(
     _print_notes(assumptions(home), result.derived)
     print(f"Report: {page}")
     if len(result.failed):
-        print(f"{len(result.failed)} images failed; {home.path / 'errors.csv'} names them.", file=sys.stderr)
+        print(f"{counted(len(result.failed), 'image')} failed; {home.path / 'errors.csv'} names them.", file=sys.stderr)
         raise typer.Exit(1)
 
 
@@ -277,6 +277,7 @@ def protocol(
 
 for _name, _command in (
     ("info", cli_info.info),
+    ("doctor", cli_info.doctor),
     ("review", cli_review.review),
     ("agreement", cli_review.agreement),
     ("export", cli_review.export),
@@ -284,17 +285,6 @@ for _name, _command in (
     ("verify", cli_study.verify),
 ):
     app.command(_name)(_command)
-
-
-def _plan_in_words(plan: Plan) -> str:
-    protocol = plan.protocol
-    roles = ", ".join(f"{role} = {getattr(protocol.channels, role)}" for role in ("dapi", "ck", "cd45", "her2"))
-    lines = [
-        f"{len(plan.files)} images of {plan.patients} patients; {len(plan.measured)} are measured already.",
-        f"By {plan.protocol_from} ({protocol.name}): channels {roles}; HER2 in {protocol.grade.unit}, "
-        f"cut-offs {', '.join(f'{cut:g}' for cut in protocol.grade.cutoffs)}.",
-    ]
-    return "\n".join(lines)
 
 
 def _print_derived(derived: Derived) -> None:

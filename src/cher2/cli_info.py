@@ -1,6 +1,7 @@
-"""The command that shows what image files say of themselves; :mod:`cher2.cli` makes it one.
+"""The commands that only look: at image files, and at this computer; :mod:`cher2.cli` makes them commands.
 
-Exit 0: all files were read. 1: some were not. 2: none was.
+``info`` ends with 0 where all files were read, 1 where some were not, 2 where none was; ``doctor`` with 0 where cher2
+has all that it needs, else 1.
 """
 
 from __future__ import annotations
@@ -95,3 +96,15 @@ def _folder(path: Path, protocol: Protocol, as_json: bool) -> dict[str, Any]:
 
 def _counted(count: int, what: str) -> str:
     return f"{count} {what}{'' if count == 1 else 's'}"
+
+
+def doctor(
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of lines.")] = False,
+) -> None:
+    """Say what is installed, which window and computer this is, and what to do about what is missing."""
+    from cher2.doctor.diagnosis import diagnose
+
+    found = diagnose()
+    print(json.dumps(found.as_dict(), indent=1) if as_json else found)
+    if found.exit_code:
+        raise typer.Exit(found.exit_code)

@@ -295,7 +295,7 @@ def test_an_image_that_fails_never_stops_the_others(command, images, tmp_path, s
     ran = command("run", images, "-o", home, "--workers", 1)
     assert ran.code == 1, ran
     assert "Traceback" not in ran.err
-    assert "1 images failed" in ran.err
+    assert "1 image failed" in ran.err
     errors = errors_of(home)
     assert list(errors) == ["image", "error", "message"]
     assert errors["image"].tolist() == [f"P08/{FRAME}"]

@@ -90,7 +90,7 @@ def test_a_worker_that_is_killed_costs_nothing(many, tmp_path, results_of):
         out, err = run.communicate(timeout=90)
     assert run.returncode == 0, err
     assert "Traceback" not in out + err
-    assert err.count("CTCs by its own gates\n") == 8 * COPIES - 2
+    assert err.count("CTCs before grading\n") == 8 * COPIES - 2
     # Two workers, one of them killed, give the bytes of one process.
     assert results_of(tmp_path / "study") == results_of(many / "study")
 

@@ -63,6 +63,13 @@ def test_paths_are_relative_to_the_sheet(tmp_path):
     assert table["patient_id"].tolist() == ["A", "A", "B"]
 
 
+def test_a_sheet_from_windows_is_understood(tmp_path):
+    text = "image,patient_id\r\nscans\\P1\\a.tif,A\r\nscans\\P1\\b.tif,A\r\nscans\\P2\\deep\\a.tif,B\r\n"
+    folder = tmp_path / "scans"
+    table = assign_samples(files_in(folder), folder, sheet_of(tmp_path, text))
+    assert table["image"].tolist() == NAMES
+
+
 def test_an_absolute_path_is_understood(tmp_path):
     rows = "".join(f"{tmp_path / name},A\n" for name in NAMES)
     table = assign_samples(files_in(tmp_path), tmp_path, sheet_of(tmp_path, f"image,patient_id\n{rows}"))

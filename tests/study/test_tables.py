@@ -122,3 +122,11 @@ def test_a_file_that_cannot_be_written_says_so(tmp_path):
     with pytest.raises(StudyError, match="No such file"):
         write_whole(tmp_path / "none" / "t.csv", b"new")
     assert [path.name for path in tmp_path.iterdir()] == ["t.csv"]
+
+
+@pytest.mark.parametrize("head", [b"PK\x03\x04\x14\x00", b"\xd0\xcf\x11\xe0\xa1\xb1"])
+def test_an_excel_workbook_is_called_so(tmp_path, head):
+    path = tmp_path / "clinical.csv"
+    path.write_bytes(head)
+    with pytest.raises(StudyError, match="the clinical table is an Excel workbook"):
+        read_csv(path, StudyError, "the clinical table")

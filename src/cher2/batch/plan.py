@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -12,13 +12,17 @@ import pandas as pd
 from cher2.batch.tasks import measuring_fingerprint
 from cher2.cells.compensation import unmixing
 from cher2.errors import StudyError
+from cher2.images.file_patterns import refuse_split_frames
 from cher2.images.files import ImageFile, find_image_files
 from cher2.images.places import is_remote
 from cher2.images.reader import frame_name
 from cher2.protocol import Protocol
-from cher2.study.folder import Study, file_of
+from cher2.study.folder import LABELS, SCORE, Study, file_of
 from cher2.study.provenance import file_digest, file_stamp
 from cher2.study.samples import assign_samples
+
+DEFAULT_PROTOCOL = "the default protocol"
+"""Where a protocol comes from that nobody gave."""
 
 SAME_STUDY_LOOKS = 8
 """Finished images that are compared with their files to tell a study from another with the same names."""
@@ -87,11 +91,13 @@ def make_plan(images: Path, study: Study, *, protocol: Path | None, samples: Pat
     replaces = force and _holds_others(study, find_image_files(images, chosen))
     if replaces and protocol is None:
         # What is replaced leaves nothing behind: neither its protocol nor, later, its clinical table.
-        chosen, source = Protocol(), "the default protocol"
+        chosen, source = Protocol(), DEFAULT_PROTOCOL
     unmixing(chosen.compensation)  # A compensation that cannot be carried out must not fail image by image.
     files = {file.name: file for file in find_image_files(images, chosen)}
-    table = assign_samples(list(files.values()), images, samples)
     _check_place(study, images)
+    _check_no_results(files.values())
+    refuse_split_frames(files.values(), chosen)
+    table = assign_samples(list(files.values()), images, samples)
     done = {} if force else _measured_files(study, files, chosen)
     measured = {name: tuple(frame.name for frame in frames) for name, frames in done.items()}
     if not force:
@@ -105,7 +111,7 @@ def _protocol(path: Path | None, study: Study) -> tuple[Protocol, str]:
         return Protocol.load(path), f"the protocol {path.name}"
     if study.exists():
         return study.protocol, "the protocol that the study was made with"
-    return Protocol(), "the default protocol"
+    return Protocol(), DEFAULT_PROTOCOL
 
 
 def _check_place(study: Study, images: Path) -> None:
@@ -124,6 +130,17 @@ def _check_place(study: Study, images: Path) -> None:
             where=str(study.path),
             remedy="Name a new or an empty folder with -o",
         )
+
+
+def _check_no_results(files: Iterable[ImageFile]) -> None:
+    """Refuse a study among the images: its labels would be scored as images."""
+    for path in (path for file in files for path in file.paths if not is_remote(path)):
+        if path.name == LABELS and path.with_name(SCORE).is_file():
+            raise StudyError(
+                "the image folder holds a study that cher2 has written, which is no image",
+                where=str(path.parent),
+                remedy="Name the folder of the images themselves, or move the study out of it",
+            )
 
 
 class _Frame(NamedTuple):

@@ -311,7 +311,7 @@ def _broken(file: str, error: Exception) -> FileOutcome:
 
 
 def _words(outcome: FileOutcome) -> str:
-    return outcome.message if outcome.error else f"{outcome.file}: {outcome.ctcs} CTCs by its own gates"
+    return outcome.message if outcome.error else f"{outcome.file}: {outcome.ctcs} CTCs before grading"
 
 
 def _frame_samples(plan: Plan, frames: dict[str, tuple[str, ...]]) -> pd.DataFrame:

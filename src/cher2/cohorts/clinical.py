@@ -94,7 +94,7 @@ def _check_columns(clinical: pd.DataFrame, rules: CohortRules) -> None:
     if "patient_id" not in clinical:
         raise ClinicalTableError(
             "there is no column patient_id",
-            remedy=f"The table has {_some(clinical.columns)}; rename one of them",
+            remedy=f"The table has {_some(clinical.columns)}; rename one of them to patient_id, in the first line",
         )
     if not any(column in clinical for column in columns):
         raise ClinicalTableError(
@@ -130,7 +130,7 @@ def _months(clinical: pd.DataFrame, column: str, patients: NDArray[np.object_]) 
         raise ClinicalTableError(
             f"{clinical[column].iloc[at]!r} is no time",
             where=f"patient {patients[at]}, column {column}, row {at + 1}",
-            remedy="Write the months as a number that is not negative, or nothing where they are not known",
+            remedy="Write the months as 17.8, with a point and not negative, or nothing where they are not known",
         )
     return pd.Series(months)
 

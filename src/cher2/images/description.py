@@ -104,7 +104,7 @@ def describe(file: ImageFile, frames: Frames, protocol: Protocol) -> FileDescrip
     """
     infos = [frames.info(k) for k in range(len(frames))]
     kinds = Counter((info.shape, str(info.dtype)) for info in infos)
-    roles, missing = _roles(infos[0], protocol.channels)
+    roles, missing = roles_of(infos[0], protocol.channels)
     places = [info.position_um for info in infos if info.position_um is not None]
     return FileDescription(
         name=file.name,
@@ -133,7 +133,7 @@ def _format(file: ImageFile, frames: Frames) -> str:
     return f"{len(file.paths)} files {kind}, one a channel" if file.channels else kind
 
 
-def _roles(info: FrameInfo, channels: Channels) -> tuple[dict[str, int], tuple[str, ...]]:
+def roles_of(info: FrameInfo, channels: Channels) -> tuple[dict[str, int], tuple[str, ...]]:
     """Return the channel of each role, and why others have none; found as for scoring."""
     image = Image(np.zeros((info.shape[0], 1, 1), np.uint8), info.channels, name="")
     found: dict[str, int] = {}

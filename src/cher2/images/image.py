@@ -172,8 +172,13 @@ class Image:
 
     def _missing(self, role: Role, wanted: str) -> ChannelError:
         named = [name for name in self.channels if name]
-        has = f"it has {', '.join(named)}" if named else f"it has {len(self.pixels)} unnamed channels"
+        one = len(self.pixels) == 1
+        has = (
+            f"it has {', '.join(named)}" if named else f"it has {len(self.pixels)} unnamed channel{'' if one else 's'}"
+        )
         remedy = f"Set channels.{role} in the protocol to a channel's name or 0-based number"
         if role == "her2":
             remedy += ', or to "none" to find CTCs without grading them'
+        if one:
+            remedy = 'If each file is one channel, say so by image.file_pattern, such as "{frame}_{channel}.tif"'
         return ChannelError(f"no channel {wanted} for the role {role}; {has}", where=self.name, remedy=remedy)

@@ -81,7 +81,7 @@ def _by_sheet(files: Sequence[ImageFile], folder: Path, path: Path) -> pd.DataFr
     _check_draws(sheet, path)
     known = _by_location(files, folder)
     start = folder if is_remote(folder) else path.parent
-    rows = [known.get(image if is_url(image) else _location(start / image)) for image in sheet["image"]]
+    rows = [_named(image, start, known) for image in sheet["image"]]
     absent = [row for row, name in enumerate(rows) if name is None]
     if absent:
         _check_above(sheet["image"].iloc[absent[0]], known, path)
@@ -97,6 +97,13 @@ def _by_sheet(files: Sequence[ImageFile], folder: Path, path: Path) -> pd.DataFr
     _check_complete(sheet, files, path)
     sheet["sample_id"] = sheet["sample_id"].where(sheet["sample_id"] != "", sheet["patient_id"])
     return sheet.reset_index(drop=True)
+
+
+def _named(image: str, start: Path, known: dict[str, str]) -> str | None:
+    """Return the image that a sheet names; a sheet from Windows, with its backslashes, is understood elsewhere."""
+    if is_url(image):
+        return known.get(image)
+    return known.get(_location(start / image)) or known.get(_location(start / image.replace("\\", "/")))
 
 
 def _check_above(image: str, known: dict[str, str], path: Path) -> None:

@@ -14,6 +14,9 @@ import pandas as pd
 
 from cher2.errors import Cher2Error, StudyError
 
+WORKBOOK = (b"PK\x03\x04", b"\xd0\xcf\x11\xe0")
+"""How .xlsx and .xls begin."""
+
 
 def read_csv(path: Path, kind: type[Cher2Error], what: str) -> pd.DataFrame:
     """Read a CSV file with every value as text and empty values as empty text.
@@ -35,7 +38,10 @@ def read_csv(path: Path, kind: type[Cher2Error], what: str) -> pd.DataFrame:
         Of `kind`: the file is not there, is no table, has a row of another length, or names a column twice.
     """
     try:
-        text = Path(path).read_bytes().decode("utf-8-sig")
+        content = Path(path).read_bytes()
+        if content.startswith(WORKBOOK):
+            raise kind(f"{what} is an Excel workbook", where=str(path), remedy="In Excel, save it as CSV UTF-8")
+        text = content.decode("utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or "it is not UTF-8 text"
         remedy = "Name a file that is saved as CSV UTF-8"

@@ -193,6 +193,7 @@ class _Batches:
     def _outcomes(self, future: Any, function: Callable[..., Any]) -> list[Any] | WorkerDiedError:
         """Return the outcomes of a batch; one whose worker died again and again gives its error instead."""
         from distributed import CancelledError, KilledWorker
+        from distributed.comm import CommClosedError
 
         try:
             broken = future.exception() is not None
@@ -204,7 +205,8 @@ class _Batches:
                 "the worker process died each time that it was tried",
                 remedy="Look at the memory of the machine; fewer --workers need less",
             )
-        except CancelledError as error:
+        except (CancelledError, CommClosedError) as error:
+            # It goes between two looks, or in the midst of telling a batch's outcome.
             raise _scheduler_has_gone() from error
         took = seconds / len(outcomes)
         self._seconds[function] = (took + self._seconds.get(function, took)) / 2

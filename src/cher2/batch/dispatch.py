@@ -193,7 +193,7 @@ class _Batches:
     def _outcomes(self, future: Any, function: Callable[..., Any]) -> list[Any] | WorkerDiedError:
         """Return the outcomes of a batch; one whose worker died again and again gives its error instead."""
         from distributed import CancelledError, KilledWorker
-        from distributed.comm import CommClosedError
+        from distributed.comm.core import CommClosedError
 
         try:
             broken = future.exception() is not None

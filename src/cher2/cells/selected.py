@@ -117,5 +117,5 @@ def _nearest(box: NDArray[np.intp], cell: NDArray[np.intp], distance: NDArray[np
     # A pair is worth more than any distance that it may cost elsewhere.
     worth = np.zeros(pair.shape)
     worth[i, j] = float(distance.sum()) + 1 - distance
-    chosen = pair[linear_sum_assignment(worth, maximize=True)]
-    return chosen[chosen >= 0]
+    chosen: NDArray[np.intp] = pair[linear_sum_assignment(worth, maximize=True)]
+    return np.asarray(chosen[chosen >= 0])

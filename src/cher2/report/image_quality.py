@@ -8,6 +8,7 @@ from typing import Any
 import pandas as pd
 
 from cher2.cells.quality import FrameQuality
+from cher2.images.files import natural_key
 from cher2.patients.quality import IMAGE_COLUMNS, MEASURES, StudyQuality, study_quality
 from cher2.protocol import ROLES
 from cher2.study.folder import Study
@@ -37,7 +38,8 @@ def quality_of_study(study: Study, images: Iterable[str]) -> StudyQuality:
     """
     samples = study.samples.set_index("image")[["patient_id", "sample_id"]]
     rows, staining = [], {}
-    for image in images:
+    # The order of a sheet changes no table.
+    for image in sorted(images, key=natural_key):
         score = study.score_of(image) or {}
         patient_id, sample_id = samples.loc[image]
         rows.append({"patient_id": patient_id, "sample_id": sample_id, "image": image} | _of_image(score))

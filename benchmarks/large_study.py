@@ -82,6 +82,7 @@ def write_study(folder: Path, objects: int, images: int, ctcs: float) -> None:
         clinical[site.column] = rng.integers(0, 2, len(clinical)).astype(str)
     clinical.loc[clinical[[site.column for site in SITES]].eq("0").all(axis=1), SITES[0].column] = "1"
     clinical.to_csv(folder / "clinical.csv", index=False)
+    study.finish()
 
 
 def patients_and_cohorts(study: Study) -> None:

@@ -36,19 +36,20 @@ def quality_of_study(study: Study, images: Iterable[str]) -> StudyQuality:
     StudyQuality
         What an earlier cher2 did not measure is not known, and said to be.
     """
-    samples = study.samples.set_index("image")[["patient_id", "sample_id"]]
+    table = study.samples
+    samples = dict(zip(table["image"], zip(table["patient_id"], table["sample_id"], strict=True), strict=True))
     rows, staining = [], {}
     # The order of a sheet changes no table.
     for image in sorted(images, key=natural_key):
         score = study.score_of(image) or {}
-        patient_id, sample_id = samples.loc[image]
+        patient_id, sample_id = samples[image]
         rows.append({"patient_id": patient_id, "sample_id": sample_id, "image": image} | _of_image(score))
         staining[patient_id, sample_id] = _staining(score)
-    table = pd.DataFrame(rows, columns=[*_MEASURED, "measured"])
+    measures = pd.DataFrame(rows, columns=[*_MEASURED, "measured"])
     numbers = dict.fromkeys(_MEASURED[3:], "float64")
     levels = pd.DataFrame([(*sample, *level) for sample, level in staining.items()], columns=_STAINING)
     levels = levels.astype({"patient_id": "str", "sample_id": "str", "her2": "float64", "n_her2": "float64"})
-    return study_quality(table.astype(numbers), levels, study.protocol.quality)
+    return study_quality(measures.astype(numbers), levels, study.protocol.quality)
 
 
 def _of_image(score: Mapping[str, Any]) -> dict[str, Any]:

@@ -16,14 +16,11 @@ from typing import NamedTuple
 
 from cher2.errors import ImageError
 from cher2.images.celltracks_xml import is_export
+from cher2.images.image_folders import IMAGE_SUFFIXES, TIFF_SUFFIXES
 from cher2.images.omezarr_plate import is_zarr_folder, wells_of
 from cher2.images.places import in_store, is_remote, place, shown
 from cher2.images.remote_folder import Stamp, list_remote
 from cher2.protocol import ROLES, Protocol
-
-TIFF_SUFFIXES = (".tif", ".tiff", ".btf")
-IMAGE_SUFFIXES = (*TIFF_SUFFIXES, ".png", ".jpg", ".jpeg", ".nd2", ".lif", ".czi")
-"""Endings of image files, in any case; ``.ome.tif`` is one of them."""
 
 MOST_XMLS = 4
 """A folder with more XMLs is no CellTracks export, which has one: none of them is opened."""

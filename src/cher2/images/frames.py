@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from types import TracebackType
+from typing import Any, Self
 from typing import Protocol as Interface
-from typing import Self
 
 import numpy as np
+from numpy.typing import NDArray
 
 from cher2.errors import ImageError
 from cher2.images.image import Image
@@ -40,6 +41,26 @@ class FrameInfo:
     exposure_ms: tuple[float | None, ...] = ()
     synthetic: bool = False
     remarks: tuple[str, ...] = ()
+
+    def image(self, pixels: NDArray[Any], name: str) -> Image:
+        """Return the frame with its decoded pixels (C, Y, X), called by a name.
+
+        Raises
+        ------
+        ChannelError
+            There are not as many channels as it says.
+        """
+        return Image(
+            pixels=pixels,
+            channels=self.channels,
+            pixel_size_um=self.pixel_size_um,
+            name=name,
+            bits=self.bits,
+            position_um=self.position_um,
+            synthetic=self.synthetic,
+            exposure_ms=self.exposure_ms,
+            remarks=self.remarks,
+        )
 
 
 class Frames(Interface):

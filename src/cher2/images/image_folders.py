@@ -20,8 +20,9 @@ _MARKS = (
 )  # fmt: skip
 
 
-FILE_SUFFIXES = (".tif", ".tiff", ".btf", ".png", ".jpg", ".jpeg", ".nd2", ".lif", ".czi")
-"""What a name in a store ends in where it is surely no folder."""
+TIFF_SUFFIXES = (".tif", ".tiff", ".btf")
+IMAGE_SUFFIXES = (*TIFF_SUFFIXES, ".png", ".jpg", ".jpeg", ".nd2", ".lif", ".czi")
+"""Endings of image files, in any case; ``.ome.tif`` is one of them."""
 
 
 class FileBelow(NamedTuple):
@@ -37,7 +38,7 @@ def is_folder(path: Any) -> bool:
     if not is_remote(path):
         return Path(path).is_dir()
     # A store is asked over the network: not for what by its name is a file.
-    return not path.name.lower().endswith(FILE_SUFFIXES) and bool(path.fs.isdir(path.path))
+    return not path.name.lower().endswith(IMAGE_SUFFIXES) and bool(path.fs.isdir(path.path))
 
 
 def files_below(path: Any) -> list[FileBelow]:

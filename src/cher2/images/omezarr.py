@@ -132,15 +132,7 @@ class OmeZarrFrames:
         check_frame(number, len(self), self._where)
         series, t = self._frames[number]
         info, pixels = series.info(t), self._pixels(series, t)
-        return Image(
-            pixels=as_counts(pixels, series.where),
-            channels=info.channels,
-            pixel_size_um=info.pixel_size_um,
-            name=name,
-            bits=info.bits,
-            position_um=info.position_um,
-            synthetic=info.synthetic,
-        )
+        return info.image(as_counts(pixels, series.where), name)
 
     def _places(self) -> Mapping[str, OmeImage | None]:
         """Return the groups of the folder that are images, and what OME-XML says of each."""

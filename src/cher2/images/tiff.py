@@ -137,16 +137,7 @@ class TiffFrames:
                     check_bytes(page, number, self._size, self._where)
             pixels = self._decode(pages, layout, dtype)
         info = self._info(layout, pages, dtype)
-        return Image(
-            pixels=as_counts(pixels, self._where),
-            channels=info.channels,
-            pixel_size_um=info.pixel_size_um,
-            name=name,
-            bits=info.bits,
-            position_um=info.position_um,
-            synthetic=info.synthetic,
-            exposure_ms=info.exposure_ms,
-        )
+        return info.image(as_counts(pixels, self._where), name)
 
     def info(self, number: int) -> FrameInfo:
         """Return what the file says of a frame, without decoding a pixel.

@@ -154,16 +154,8 @@ class VendorFrames(ABC):
             counts = np.ascontiguousarray(self._pixels(number, info))
             if counts.shape != info.shape:
                 raise ValueError(f"they are {counts.shape}, not {info.shape}")
-        return Image(
-            pixels=as_counts(counts.astype(counts.dtype.newbyteorder("="), copy=False), self._where),
-            channels=info.channels,
-            pixel_size_um=info.pixel_size_um,
-            name=name,
-            bits=info.bits,
-            position_um=info.position_um,
-            synthetic=info.synthetic,
-            exposure_ms=info.exposure_ms,
-        )
+        native = counts.astype(counts.dtype.newbyteorder("="), copy=False)
+        return info.image(as_counts(native, self._where), name)
 
     def _faults(self, what: str) -> AbstractContextManager[None]:
         # czifile for Python 3.11 has an exception of its own that is of no common kind.

@@ -14,8 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cher2.errors import ImageError
-from cher2.images.files import IMAGE_SUFFIXES, single_file
+from cher2.images.files import single_file
 from cher2.images.image import Image
+from cher2.images.image_folders import IMAGE_SUFFIXES
 from cher2.images.reader import count_frames, read_image
 from cher2.napari.palettes import CHANNEL_PALETTES, CLASSIC, contrast_limits
 from cher2.protocol import ROLES, Protocol, Role

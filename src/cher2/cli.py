@@ -117,9 +117,10 @@ def run(
     engine: dict[str, Any] = {"workers": workers, "scheduler": scheduler, "reviews": reviews}
     with showing() as progress:
         result = carry_out(plan, home, table, progress=progress, given=given, name_host=name_host, **engine)
-    page = renew_report(result.study, result.derived)
+    said = assumptions(home)
+    page = renew_report(result.study, result.derived, said)
     _print_derived(result.derived)
-    _print_notes(assumptions(home), result.derived)
+    _print_notes(said, result.derived)
     print(f"Report: {page}")
     if len(result.failed):
         print(f"{counted(len(result.failed), 'image')} failed; {home.path / 'errors.csv'} names them.", file=sys.stderr)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 from cher2.report.derive import Derived
@@ -28,7 +29,7 @@ SHOWN = (
 )
 
 
-def renew_report(study: Study, derived: Derived) -> Path:
+def renew_report(study: Study, derived: Derived, said: Sequence[str] | None = None) -> Path:
     """Write a study's report where it is not there or no longer what its tables, words and versions give.
 
     Parameters
@@ -37,6 +38,8 @@ def renew_report(study: Study, derived: Derived) -> Path:
         Whose images have just been found to be those that were scored: the page shows some of their cells.
     derived : Derived
         Its derived tables, as they are on the disk.
+    said : sequence of str, optional
+        What its numbers assume, as :func:`~cher2.report.write.assumptions` says it; asked for where it is left out.
 
     Returns
     -------
@@ -44,12 +47,13 @@ def renew_report(study: Study, derived: Derived) -> Path:
         The page.
     """
     page = study.path / PAGE
-    made_from = _made_from(study, derived)
+    said = assumptions(study) if said is None else said
+    made_from = _made_from(study, derived, said)
     if page.is_file():
         text, mark, _ = (content := page.read_bytes()).rpartition(MARK)
         if mark and content == text + _last_line(made_from, text):
             return page
-    write_report(study, derived)
+    write_report(study, derived, said=said)
     with page.open("ab+") as file:
         file.seek(0)
         file.write(_last_line(made_from, file.read()))
@@ -60,8 +64,8 @@ def _last_line(made_from: str, text: bytes) -> bytes:
     return MARK + f"{made_from} {hashlib.sha256(text).hexdigest()} -->\n".encode()
 
 
-def _made_from(study: Study, derived: Derived) -> str:
-    words = [*assumptions(study), *derived.review.notes(), str(derived.review), derived.no_comparison]
+def _made_from(study: Study, derived: Derived, said: Sequence[str]) -> str:
+    words = [*said, *derived.review.notes(), str(derived.review), derived.no_comparison]
     parts = [
         study.path.absolute().name,
         read_provenance(study.path).get("images"),

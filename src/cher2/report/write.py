@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
+from collections.abc import Sequence
 from pathlib import Path
 
 import pandas as pd
@@ -24,7 +25,9 @@ PAGE = "report.html"
 _TOLD = ("pixel_size_from", "duplicates", "her2_not_evened", "most_counts", "exposure_ms", "remarks")
 
 
-def write_report(study: Study, derived: Derived | None = None, reviews: str = "") -> Path:
+def write_report(
+    study: Study, derived: Derived | None = None, reviews: str = "", said: Sequence[str] | None = None
+) -> Path:
     """Write ``report.html`` into a study.
 
     Parameters
@@ -36,6 +39,8 @@ def write_report(study: Study, derived: Derived | None = None, reviews: str = ""
     reviews : str
         The database of readers' decisions, where the tables are derived again; as of
         :func:`cher2.report.derive.derive`.
+    said : sequence of str, optional
+        What :func:`assumptions` says of the study, where that is known already.
 
     Returns
     -------
@@ -61,7 +66,7 @@ def write_report(study: Study, derived: Derived | None = None, reviews: str = ""
         images_failed=study.failed,
         n_images=len(study.samples),
         software=read_provenance(study.path).get("software") or software(),
-        notes=[*assumptions(study), *derived.notes(), *notes, *sections.notes],
+        notes=[*(assumptions(study) if said is None else said), *derived.notes(), *notes, *sections.notes],
         examples_chosen=HOW_CHOSEN,
         no_comparison=derived.no_comparison.rstrip("."),
         flow=derived.flow,

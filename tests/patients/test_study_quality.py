@@ -17,7 +17,7 @@ def images(n_samples=5, of_each=2, **columns):
     numbers = range(1, n_samples + 1)
     names = [(f"P{k}", f"P{k}", f"P{k}/{letter}") for k in numbers for letter in "abcdef"[:of_each]]
     table = pd.DataFrame(names, columns=["patient_id", "sample_id", "image"])
-    table = table.assign(n_objects=50.0, n_ctcs=5.0, n_leukocytes=40.0, edge_um=1.5, measured=True)
+    table = table.assign(n_objects=50.0, n_ctcs=5.0, n_leukocytes=40.0, n_duplicates=1.0, edge_um=1.5, measured=True)
     levels = dict(zip(MEASURES, (0.0, 140.0, 135.0, 145.0, 4.0), strict=True))
     return table.assign(**{f"{measure}_{role}": levels[measure] for measure in MEASURES for role in ROLES}, **columns)
 
@@ -45,6 +45,7 @@ def test_a_study_without_a_fault_has_no_flag():
     assert set(quality.images["flags"]) == set(quality.images["not_known"]) == set(quality.samples["flags"]) == {""}
     assert quality.samples["n_images"].tolist() == [2] * 5
     assert quality.samples["n_leukocytes"].tolist() == [80] * 5
+    assert quality.samples["n_duplicates"].tolist() == [2] * 5
     assert (quality.counts(), quality.notes()) == ({}, [])
     assert quality.of_patients(pd.Series(["P1", "somebody"])) == ["", ""]
 

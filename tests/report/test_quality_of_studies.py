@@ -15,6 +15,7 @@ from cher2.batch.run import run_study
 from cher2.patients.quality import IMAGE_COLUMNS, StudyQuality
 from cher2.protocol import Protocol, Quality
 from cher2.report.derive import derive
+from cher2.report.image_quality import quality_of_study
 from cher2.report.page import render_page
 from cher2.report.quality_figure import staining_figure
 from cher2.report.sections import Sections
@@ -170,3 +171,22 @@ def test_without_a_flag_the_page_says_so(faulty, make_content):
     own = faulty[1].derived.quality
     quality = StudyQuality(own.images.assign(flags=""), own.samples.assign(flags=""), own.her2, own.spread)
     assert "No image and no sample is flagged." in render_page(make_content(sections=Sections(quality=quality)))
+
+
+def test_copies_of_cells_in_two_images_are_counted_and_said(faulty, make_content, tmp_path, monkeypatch):
+    study = type(faulty[1].study)(shutil.copytree(faulty[1].study.path, tmp_path / "study"))
+    images = study.samples["image"].tolist()
+    # Two images of one sample and one of another; the tables of measures are made of pieces, here of five images.
+    for image, copies in ((images[2], 3), (images[3], 1), (images[10], 1)):
+        path = study.folder_of(image) / "score.json"
+        score = json.loads(path.read_text(encoding="utf-8"))
+        path.write_text(json.dumps(score | {"n_duplicates": copies}), encoding="utf-8")
+    whole = quality_of_study(study, images)
+    monkeypatch.setattr("cher2.report.image_quality._AT_ONCE", 5)
+    quality = quality_of_study(study, images)
+    pd.testing.assert_frame_equal(quality.images, whole.images)
+    assert quality.images["n_duplicates"].tolist() == [0, 0, 3, 1, 0, 0, 0, 0, 0, 0, 1, 0]
+    assert quality.samples["n_duplicates"].tolist() == [0, 4, 0, 0, 0, 1]
+    text = render_page(make_content(sections=Sections(quality=quality)))
+    assert "5 objects are further copies of cells that lie in two overlapping images, in 2 of 6 samples" in text
+    assert "further cop" not in render_page(make_content(sections=Sections(quality=faulty[1].derived.quality)))

@@ -37,7 +37,7 @@ MEASURES = ("saturated", "background", "background_low", "background_high", "noi
 """What quality.csv tells of each channel, a column each: ``saturated_her2`` ..."""
 
 IMAGE_COLUMNS = (
-    *("patient_id", "sample_id", "image", "n_objects", "n_ctcs", "n_leukocytes", "edge_um"),
+    *("patient_id", "sample_id", "image", "n_objects", "n_ctcs", "n_leukocytes", "n_duplicates", "edge_um"),
     *(f"{measure}_{role}" for measure in MEASURES for role in ROLES),
     *("leukocytes_her2", "times_study", "flags", "not_known"),
 )
@@ -54,11 +54,11 @@ class StudyQuality:
         One row an image, with :data:`IMAGE_COLUMNS`; `flags` are words separated by semicolons, `not_known` says
         what of the image is not known, and why.
     samples : DataFrame
-        One row a sample: ``patient_id, sample_id, n_images, n_leukocytes``, ``her2`` (the median of its leukocytes
-        in counts; NaN where there is none), ``n_her2`` (leukocytes that it comes from), ``times_study`` and
-        ``robust_z`` (how far that is from the study's samples; NaN where that cannot be told), ``drifts`` (whether
-        that is too far), how many images have each of :data:`FRAME_FLAGS`, and ``flags`` (the sample's own and its
-        images', in words).
+        One row a sample: ``patient_id, sample_id, n_images, n_leukocytes, n_duplicates``, ``her2`` (the median of
+        its leukocytes in counts; NaN where there is none), ``n_her2`` (leukocytes that it comes from),
+        ``times_study`` and ``robust_z`` (how far that is from the study's samples; NaN where that cannot be told),
+        ``drifts`` (whether that is too far), how many images have each of :data:`FRAME_FLAGS`, and ``flags`` (the
+        sample's own and its images', in words).
     her2, spread : float
         The study's level of staining: the median of its samples', and 1.4826 times their median absolute
         deviation, in counts; NaN with fewer than :data:`FEWEST_SAMPLES`.
@@ -137,7 +137,7 @@ def study_quality(images: pd.DataFrame, staining: pd.DataFrame, rules: Quality) 
     measured = images["measured"].to_numpy(bool)
     no_focus = np.where(images["edge_um"].notna() | found[EMPTY], "", NO_FOCUS)
     told = images.assign(flags=flags, not_known=np.where(measured, no_focus, NOT_MEASURED))
-    counted = told[["patient_id", "sample_id", "n_leukocytes"]].assign(n_images=1, **found)
+    counted = told[["patient_id", "sample_id", "n_leukocytes", "n_duplicates"]].assign(n_images=1, **found)
     samples = counted.groupby(["patient_id", "sample_id"], as_index=False, sort=False).sum()
     samples = samples.merge(staining, on=["patient_id", "sample_id"], how="left")
     samples, her2, spread = _with_drift(samples, rules)

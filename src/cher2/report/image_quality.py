@@ -19,7 +19,10 @@ _MEASURED = IMAGE_COLUMNS[:-4]
 """What is read of an image; the last columns follow from all of them."""
 
 _STAINING = ["patient_id", "sample_id", "her2", "n_her2"]
-_COUNTS = ("n_objects", "n_ctcs", "n_leukocytes")
+_COUNTS = ("n_objects", "n_ctcs", "n_leukocytes", "n_duplicates")
+
+_AT_ONCE = 1000
+"""Images whose measures are Python's numbers, ten times as large as a table's, at the same time."""
 
 
 def quality_of_study(study: Study, images: Iterable[str]) -> StudyQuality:
@@ -38,18 +41,25 @@ def quality_of_study(study: Study, images: Iterable[str]) -> StudyQuality:
     """
     table = study.samples
     samples = dict(zip(table["image"], zip(table["patient_id"], table["sample_id"], strict=True), strict=True))
-    rows, staining = [], {}
+    tables, rows, staining = [], list[dict[str, Any]](), {}
     # The order of a sheet changes no table.
     for image in sorted(images, key=natural_key):
         score = study.score_of(image) or {}
         patient_id, sample_id = samples[image]
         rows.append({"patient_id": patient_id, "sample_id": sample_id, "image": image} | _of_image(score))
         staining[patient_id, sample_id] = _staining(score)
-    measures = pd.DataFrame(rows, columns=[*_MEASURED, "measured"])
-    numbers = dict.fromkeys(_MEASURED[3:], "float64")
+        if len(rows) == _AT_ONCE:
+            tables.append(_table(rows))
+            rows = []
+    measures = pd.concat([*tables, _table(rows)], ignore_index=True)
     levels = pd.DataFrame([(*sample, *level) for sample, level in staining.items()], columns=_STAINING)
     levels = levels.astype({"patient_id": "str", "sample_id": "str", "her2": "float64", "n_her2": "float64"})
-    return study_quality(measures.astype(numbers), levels, study.protocol.quality)
+    return study_quality(measures, levels, study.protocol.quality)
+
+
+def _table(rows: list[dict[str, Any]]) -> pd.DataFrame:
+    types = dict.fromkeys(_MEASURED[:3], "str") | dict.fromkeys(_MEASURED[3:], "float64") | {"measured": "bool"}
+    return pd.DataFrame(rows, columns=[*_MEASURED, "measured"]).astype(types)
 
 
 def _of_image(score: Mapping[str, Any]) -> dict[str, Any]:

@@ -63,6 +63,19 @@ def test_a_folder_is_counted_and_its_first_image_described(stack, command, tmp_p
     assert "OME-TIFF (BigTIFF)" in ran.out
     (said,) = json.loads(command("info", "--json", tmp_path).out)
     assert (said["images"], said["folders"], said["first"]["frames"]) == (4, {"P1": 2, "P2": 2}, 3)
+    assert said["file_pattern"] == ""
+
+
+def test_a_folder_of_one_file_a_channel_is_told_its_pattern(command, tmp_path):
+    for frame in ("a", "b"):
+        for name in NAMES:
+            tifffile.imwrite(tmp_path / f"{frame}_{name.lower()}.tif", PIXELS[0, 0])
+    said = 'file_pattern = "{frame}_{channel}.tif"'
+    assert said in command("info", tmp_path).out
+    rules = tmp_path / "protocol.toml"
+    rules.write_text(f"[image]\n{said}\n")
+    (folder,) = json.loads(command("info", "--json", tmp_path, "--protocol", rules).out)
+    assert (folder["images"], folder["file_pattern"]) == (2, "")
 
 
 def test_one_file_a_channel(command, tmp_path):

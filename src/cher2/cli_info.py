@@ -75,22 +75,27 @@ def _described(file: ImageFile, protocol: Protocol) -> FileDescription:
 def _folder(path: Path, protocol: Protocol, as_json: bool) -> dict[str, Any]:
     """Count a folder's images by ending and by first folder, and describe the first of them."""
     from cher2.images.description import description_lines, printable
+    from cher2.images.file_patterns import pattern_of
     from cher2.images.files import find_image_files
 
     images = find_image_files(path, protocol)
     endings = Counter(image.paths[0].suffix.lower() for image in images)
     folders = Counter(image.name.partition("/")[0] if "/" in image.name else "." for image in images)
+    pattern = pattern_of(images, protocol)
     if not as_json:
         print(f"{printable(str(path))}: {_counted(len(images), 'image')}")
         print(f"  endings      {', '.join(f'{count} {ending}' for ending, count in endings.most_common())}")
         shown = [f"{printable(name)} {count}" for name, count in list(folders.items())[:FOLDERS_SHOWN]]
         more = len(folders) - len(shown)
         print(f"  folders      {', '.join(shown)}" + (f" and {more} more" if more else ""))
+        if pattern:
+            print("  pattern      the files seem to hold one channel each: set the protocol's [image] to")
+            print(f'               file_pattern = "{pattern}"')
         print("The first of them:")
     said = _described(images[0], protocol)
     if not as_json:
         print("\n".join(description_lines(said)))
-    counts = {"images": len(images), "endings": dict(endings), "folders": dict(folders)}
+    counts = {"images": len(images), "endings": dict(endings), "folders": dict(folders), "file_pattern": pattern}
     return {"name": str(path), **counts, "first": asdict(said)}
 
 

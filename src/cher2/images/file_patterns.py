@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from pathlib import PurePosixPath
 
 from cher2.errors import ImageError
@@ -42,7 +42,14 @@ def likely_pattern(names: Iterable[str], channels: Sequence[str]) -> str:
     return next((pattern for (_, pattern), roles in seen.items() if len(roles) >= ROLES_SEEN), "")
 
 
-def refuse_split_frames(files: Iterable[ImageFile], protocol: Protocol) -> None:
+def pattern_of(files: Iterable[ImageFile], protocol: Protocol) -> str:
+    """Return the ``file_pattern`` that a protocol lacks for some files; empty where it has one, or needs none."""
+    if protocol.image.file_pattern:
+        return ""
+    return likely_pattern(_single(files), role_names(protocol))
+
+
+def refuse_split_frames(files: Collection[ImageFile], protocol: Protocol) -> None:
     """Refuse files that hold one channel each, where the protocol takes each file for a frame.
 
     Raises
@@ -50,15 +57,18 @@ def refuse_split_frames(files: Iterable[ImageFile], protocol: Protocol) -> None:
     ImageError
         Their names differ only in the channel, and the protocol has no ``image.file_pattern``.
     """
-    names = [file.name for file in files if not file.channels and not file.plate]
-    pattern = likely_pattern(names, role_names(protocol)) if not protocol.image.file_pattern else ""
-    if pattern:
+    if pattern := pattern_of(files, protocol):
         raise ImageError(
             "the files seem to hold one channel each, but the protocol says nothing of it",
-            where=names[0],
+            where=_single(files)[0],
             remedy=f'Write file_pattern = "{pattern}" under [image] in a protocol, and give it with --protocol; '
             "'cher2 protocol --example' prints one",
         )
+
+
+def _single(files: Iterable[ImageFile]) -> list[str]:
+    """Return the names of files that are neither joined from several nor wells of a plate."""
+    return [file.name for file in files if not file.channels and not file.plate]
 
 
 def _pattern(rest: str) -> str:

@@ -93,6 +93,10 @@ class PostgresLog(SqlLog):
             self._engine.dispose()
             raise self._explain(error) from None
 
+    def _options(self, writes: bool) -> dict[str, Any]:
+        # Each reading is one statement: a transaction around it would be two more ways to the server and back.
+        return super()._options(writes) | ({} if writes else {"isolation_level": "AUTOCOMMIT"})
+
     def _lock(self, connection: Connection) -> None:
         digest = hashlib.sha256(self._study.encode()).digest()
         connection.execute(_LOCK, {"key": int.from_bytes(digest[:8], "big", signed=True)})

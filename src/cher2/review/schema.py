@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Mapping
 from dataclasses import asdict, replace
 from typing import Any
@@ -21,6 +22,9 @@ _TYPES = (
     | dict.fromkeys(("grade", "grade_before"), SmallInteger)
     | {"object_id": BigInteger}
 )
+
+_REPEATED = [n for n in COLUMNS if n not in (*_TYPES, "entry", "refers_to", "decision_id", "decided_at")]
+"""Fields whose texts many entries share."""
 
 metadata = MetaData()
 
@@ -152,7 +156,9 @@ def decision_of(row: Mapping[str, Any], where: str) -> Decision:
         The row holds what no decision can: it was altered.
     """
     try:
-        return Decision(**{name: row[name] for name in COLUMNS})
+        values = {name: row[name] for name in COLUMNS}
+        # A log of 200,000 entries holds few different texts: each is kept once.
+        return Decision(**values | {name: sys.intern(values[name]) for name in _REPEATED})
     except ReviewError as error:
         raise error.within(f"{where}, entry {row['entry']}") from error
     except (TypeError, AttributeError) as error:

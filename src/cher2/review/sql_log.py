@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
-from sqlalchemy import Connection, Engine, select
+from sqlalchemy import Connection, Engine, Select, bindparam, func, or_, select
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
@@ -23,7 +23,19 @@ WRITES = "cher2_writes"
 AT_ONCE = 1000
 """Decisions asked for in one statement: databases limit its parameters."""
 
+_OF_STUDY = decisions.c.study == bindparam("study")
+_NEWEST = select(func.max(decisions.c.entry)).where(_OF_STUDY).scalar_subquery()
+_KNOWN = select(decisions).where(
+    or_(
+        decisions.c.decision_id.in_(bindparam("ids", expanding=True)),
+        _OF_STUDY & (decisions.c.entry == _NEWEST),
+        _OF_STUDY & (decisions.c.entry == bindparam("seen")),
+    )
+)
+
 Result = TypeVar("Result")
+
+_Row = Mapping[str, Any]
 
 
 class SqlLog(ABC):
@@ -75,6 +87,10 @@ class SqlLog(ABC):
     def _after(self) -> None:
         """Make sure that it still is, after one that wrote and before its connection is let go."""
 
+    def _options(self, writes: bool) -> dict[str, Any]:
+        """Return what SQLAlchemy is told of a transaction."""
+        return {WRITES: writes}
+
     def append(self, decisions: Sequence[Decision]) -> list[Decision]:
         """Store decisions, all or none; on the disk when this returns.
 
@@ -97,9 +113,7 @@ class SqlLog(ABC):
 
     def _append(self, connection: Connection, wanted: Sequence[Decision]) -> tuple[dict[str, Decision], Head]:
         self._lock(connection)
-        self._check_seen(connection)
-        head = _head(connection, self._study)
-        stored = self._stored(connection, [decision.decision_id for decision in wanted])
+        head, stored = self._known(connection, [decision.decision_id for decision in wanted])
         rows = []
         for decision in wanted:
             known = stored.get(decision.decision_id)
@@ -119,15 +133,22 @@ class SqlLog(ABC):
             connection.execute(decisions.insert(), rows)
         return stored, head
 
-    def _stored(self, connection: Connection, identities: Sequence[str]) -> dict[str, Decision]:
-        """Return those decisions that are stored already, by their ``decision_id``."""
-        found = {}
+    def _known(self, connection: Connection, identities: Sequence[str]) -> tuple[Head, dict[str, Decision]]:
+        """Return the newest entry, and those decisions that are stored already, by their ``decision_id``.
+
+        One question for all that an append must know: others wait while it is asked.
+        """
+        seen, wanted = self._seen, set(identities)
+        heads, found = {Head()}, dict[str, Decision]()
         for start in range(0, len(identities), AT_ONCE):
-            some = identities[start : start + AT_ONCE]
-            query = select(decisions).where(decisions.c.decision_id.in_(some))
-            for row in connection.execute(query).mappings():
-                found[row["decision_id"]] = decision_of(dict(row), self.where)
-        return found
+            given = {"study": self._study, "seen": seen.entry, "ids": identities[start : start + AT_ONCE]}
+            for row in _rows(connection, _KNOWN, given):
+                if row["decision_id"] in wanted:
+                    found[row["decision_id"]] = decision_of(row, self.where)
+                if row["study"] == self._study:
+                    heads.add(Head(row["entry"], row["hash"]))
+        self._check_seen(seen, heads)
+        return max(heads, key=lambda head: head.entry), found
 
     def entries(self, after: int = 0) -> list[Decision]:
         """Return the stored decisions with a greater ``entry`` than `after`, of all readers, in order.
@@ -137,11 +158,27 @@ class SqlLog(ABC):
         ReviewError
             The log cannot be read.
         """
-        rows = self._run(lambda connection: self._rows(connection, after, check=True), writes=False)
-        found = [decision_of(row, self.where) for row in rows]
-        if rows:
-            self._remember(Head(rows[-1]["entry"], rows[-1]["hash"]))
+        seen = self._seen
+        # The newest entry that was ever seen here is read again, to know that it is still there.
+        start = min(after + 1, seen.entry or after + 1)
+        query = select(decisions).where(decisions.c.study == self._study, decisions.c.entry >= start)
+        query = query.order_by(decisions.c.entry)
+        found, heads = self._run(lambda connection: self._read(connection, query, seen, after), writes=False)
+        self._check_seen(seen, heads)
+        self._remember(heads[-1])
         return found
+
+    def _read(
+        self, connection: Connection, query: Select[Any], seen: Head, after: int
+    ) -> tuple[list[Decision], list[Head]]:
+        """Return the decisions after an entry; and the one seen last, if it is there, and the newest."""
+        found, heads, row = list[Decision](), [Head()], None
+        for row in _rows(connection, query):
+            if row["entry"] > after:
+                found.append(decision_of(row, self.where))
+            if row["entry"] == seen.entry:
+                heads.append(Head(row["entry"], row["hash"]))
+        return found, heads if row is None else [*heads, Head(row["entry"], row["hash"])]
 
     def rows(self) -> list[dict[str, Any]]:
         """Return the entries as they are stored, with ``previous_hash`` and ``hash``: what a check of the log reads.
@@ -151,14 +188,10 @@ class SqlLog(ABC):
         ReviewError
             The log cannot be read.
         """
-        return self._run(lambda connection: self._rows(connection, 0, check=False), writes=False)
+        return self._run(lambda connection: [dict(row) for row in self._all(connection)], writes=False)
 
-    def _rows(self, connection: Connection, after: int, *, check: bool) -> list[dict[str, Any]]:
-        if check:
-            self._check_seen(connection)
-        mine = decisions.c.study == self._study
-        query = select(decisions).where(mine, decisions.c.entry > after).order_by(decisions.c.entry)
-        return [dict(row) for row in connection.execute(query).mappings()]
+    def _all(self, connection: Connection) -> Iterable[_Row]:
+        return _rows(connection, select(decisions).where(decisions.c.study == self._study).order_by(decisions.c.entry))
 
     def head(self) -> Head:
         """Return the newest entry: kept elsewhere, it shows later that nothing was cut off."""
@@ -166,7 +199,7 @@ class SqlLog(ABC):
 
     def broken_entries(self, head: Head | None = None) -> list[BrokenEntry]:
         """Return the places where the log was altered (:func:`cher2.review.chain.broken_entries`)."""
-        return broken_entries(self.rows(), head)
+        return self._run(lambda connection: broken_entries(self._all(connection), head), writes=False)
 
     def bookmark(self, reader: str) -> Bookmark | None:
         """Return where a reader was; None where nobody knows."""
@@ -198,7 +231,7 @@ class SqlLog(ABC):
 
         That is safe also where it was lost in the midst of a commit: whatever is done here can be done twice.
         """
-        engine = self._engine.execution_options(**{WRITES: writes})
+        engine = self._engine.execution_options(**self._options(writes))
         for last in (False, True):
             self._before()
             try:
@@ -220,16 +253,19 @@ class SqlLog(ABC):
         if head.entry > self._seen.entry:
             self._seen = head
 
-    def _check_seen(self, connection: Connection) -> None:
-        """Make sure that the newest entry that was ever seen here is still there."""
-        seen = self._seen
-        here = (decisions.c.study == self._study) & (decisions.c.entry == seen.entry)
-        if seen.entry and connection.scalar(select(decisions.c.hash).where(here)) != seen.hash:
+    def _check_seen(self, seen: Head, there: Collection[Head]) -> None:
+        """Refuse a log in which the newest entry that was ever seen here is not there."""
+        if seen not in there:
             raise ReviewError(
                 f"entry {seen.entry} was stored and is gone: somebody put an older copy of the log in its place",
                 where=self.where,
                 remedy="Put back the newest copy; or close the review and open it again to go on with this one",
             )
+
+
+def _rows(connection: Connection, query: Select[Any], given: Mapping[str, Any] | None = None) -> Iterable[_Row]:
+    """Give rows one by one: of a long log, only what is made of them is kept."""
+    return cast(Iterable[_Row], connection.execute(query, given).mappings())
 
 
 def _head(connection: Connection, study: str) -> Head:

@@ -43,6 +43,8 @@ class SqlLog(ABC):
         The database in words, without a password.
     """
 
+    _restoring = "Restore them from a backup"
+
     def __init__(self, engine: Engine, study: str, where: str) -> None:
         self._engine = engine
         self._study = storable_text(study, "study")
@@ -53,6 +55,16 @@ class SqlLog(ABC):
     def where(self) -> str:
         """The database in words, without a password."""
         return self._where
+
+    @property
+    def note(self) -> str:
+        """What a reader should know about how decisions are stored here; empty where all is as it should be."""
+        return ""
+
+    @property
+    def read_only(self) -> bool:
+        """Whether decisions can only be read here."""
+        return False
 
     @property
     def study(self) -> str:
@@ -135,10 +147,13 @@ class SqlLog(ABC):
         Raises
         ------
         ReviewError
-            The log cannot be read.
+            The log cannot be read, or its chain does not hold.
         """
+        seen = self._seen
         rows = self._run(lambda connection: self._rows(connection, after, check=True), writes=False)
         found = [decision_of(row, self.where) for row in rows]
+        if after in (0, seen.entry):
+            self._check_chain(rows, Head() if after == 0 else seen)
         if rows:
             self._remember(Head(rows[-1]["entry"], rows[-1]["hash"]))
         return found
@@ -189,6 +204,10 @@ class SqlLog(ABC):
         )
         self._run(lambda connection: connection.execute(upsert), writes=True)
 
+    @abstractmethod
+    def back_up(self) -> None:
+        """Make a backup copy; see :meth:`cher2.review.log.DecisionLog.back_up`."""
+
     def close(self) -> None:
         """Let go of the database; closing twice is fine, and whatever is asked afterwards opens it again."""
         self._engine.dispose()
@@ -215,6 +234,16 @@ class SqlLog(ABC):
             else:
                 break
         return result
+
+    def _check_chain(self, rows: Sequence[dict[str, Any]], after: Head) -> None:
+        """Make sure that nobody works with decisions that are not as they were stored."""
+        broken = broken_entries(rows, after=after)
+        if broken:
+            raise ReviewError(
+                f"the decisions were altered outside of cher2: entry {broken[0].entry}: {broken[0].what}",
+                where=self.where,
+                remedy=f"See all with 'cher2 verify STUDY'. {self._restoring}",
+            )
 
     def _remember(self, head: Head) -> None:
         if head.entry > self._seen.entry:

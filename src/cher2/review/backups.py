@@ -76,10 +76,14 @@ def backups_of(path: Path) -> list[Backup]:
                 found.append(
                     Backup(copy, int(named["number"]), named["day"], int(named["entry"]), named["hash"]),
                 )
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return []
     except OSError as error:
-        raise unreachable(error, path.parent / BACKUPS) from error
+        raise ReviewError(
+            f"the backup copies of the decisions cannot be read ({error.strerror})",
+            where=str(path.parent / BACKUPS),
+            remedy="Allow reading the folder",
+        ) from error
     return sorted(found, key=lambda backup: (backup.number, backup.entry))
 
 

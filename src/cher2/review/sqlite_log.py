@@ -18,7 +18,7 @@ from cher2.review.sql_log import WRITES, SqlLog
 from cher2.review.sqlite_faults import RESTORE, explained, gone, unreachable
 from cher2.review.sqlite_file import make_file, open_engine, stop_writing_ahead, writes_ahead
 
-TIMEOUT_S = 10.0
+TIMEOUT_S = 5.0
 """Seconds to wait for another program that holds the file: its commit takes milliseconds, but nobody keeps a queue."""
 
 _Identity = tuple[int, int]

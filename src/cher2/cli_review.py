@@ -7,13 +7,17 @@ from __future__ import annotations
 
 import getpass
 import importlib.util
+import os
 from contextlib import closing
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from cher2.errors import Cher2Error, ReviewError
+
+if TYPE_CHECKING:
+    from cher2.study.folder import Study
 
 StudyFolder = Annotated[Path, typer.Argument(metavar="STUDY", help="A study folder that 'cher2 run' has written.")]
 
@@ -37,6 +41,9 @@ def review(
         str | None, typer.Option(metavar="FOLDER", help="The images, where they are no longer where they were scored.")
     ] = None,
     reviews: Reviews = "",
+    restore: Annotated[
+        bool, typer.Option("--restore", help="Put a damaged file of decisions back from its backup; opens no window.")
+    ] = False,
 ) -> None:
     """Correct grades cell by cell, in napari."""
     from cher2.images.places import is_remote, place
@@ -44,6 +51,9 @@ def review(
     from cher2.study.folder import Study
 
     home = Study.open(study)
+    if restore:
+        print(_restored(home, reviews))
+        return
     if queue:
         queue_named(queue)
     folder = None if images is None else place(images)
@@ -53,7 +63,9 @@ def review(
         raise Cher2Error("napari is not installed", remedy='pip install "cher2[napari]"')
     from cher2.napari.review_window import open_review
 
-    open_review(home, reader=reader or _login(), queue=queue or None, blind=blind, images=folder, reviews=reviews)
+    open_review(
+        home, reader=reader or _login(), queue=queue or None, blind=blind, images=folder, reviews=reviews, tell=print
+    )
 
 
 def agreement(study: StudyFolder, reviews: Reviews = "") -> None:
@@ -108,13 +120,30 @@ def import_(
 ) -> None:
     """Bring decisions made elsewhere into a study: all rows of a file, or none."""
     from cher2.exchange.import_decisions import import_decisions
-    from cher2.review.open_log import open_log
+    from cher2.review.open_log import open_to_write
     from cher2.study.folder import Study
 
     home = Study.open(study)
-    with closing(open_log(home, reviews)) as log:
+    log, note = open_to_write(home, reviews)
+    with closing(log):
+        if note:
+            print(note)
         print(f"{import_decisions(home, log, decisions, reader)}.")
     print(f"To derive the study's tables from them: cher2 report {home.path}")
+
+
+def _restored(study: Study, reviews: str) -> str:
+    """Restore the decisions in a study's folder, and say what came of it."""
+    from cher2.review.open_log import REVIEWS, VARIABLE
+    from cher2.review.restoring import restore
+
+    if reviews or os.environ.get(VARIABLE):
+        raise ReviewError(
+            "only decisions in the study folder can be restored here",
+            where=VARIABLE if not reviews else "--reviews",
+            remedy="Restore a server's database from its own backup (pg_restore)",
+        )
+    return str(restore(study.path / REVIEWS, study.identity))
 
 
 def _login() -> str:

@@ -17,6 +17,7 @@ from sqlalchemy import event
 
 from cher2.errors import ReviewError
 from cher2.review import sqlite_file
+from cher2.review.network_disk import network_type
 from cher2.review.sqlite_log import SqliteLog
 
 NOBODY = 65534
@@ -242,7 +243,6 @@ def without_wal(monkeypatch):
         return sqlite3.connect(name, uri=True, timeout=timeout_s, isolation_level=None, check_same_thread=False)
 
     monkeypatch.setattr(sqlite_file, "connect", connect)
-    monkeypatch.setattr("cher2.review.sqlite_log.connect", connect)
 
 
 def as_network(monkeypatch, folder):
@@ -285,7 +285,7 @@ def test_a_study_that_moved_to_a_network_stops_writing_ahead(log, monkeypatch):
 
 
 def test_a_disk_of_this_computer_is_no_network(tmp_path):
-    assert not sqlite_file.on_network(tmp_path / "reviews.sqlite")
+    assert not network_type(tmp_path / "reviews.sqlite")
 
 
 def test_a_backup_made_during_a_review_is_whole(log):

@@ -10,6 +10,7 @@ from cher2.batch.findings import Finding, Level
 from cher2.cells.score import ALGORITHM
 from cher2.cells.segmenters.registry import segmenter_versions
 from cher2.protocol import Protocol
+from cher2.review.backups import BACKUPS
 from cher2.review.open_log import REVIEWS
 from cher2.review.outline_log import EDITS
 from cher2.review.results import LOST
@@ -21,6 +22,7 @@ from cher2.study.provenance import digest_of_images, runs_of, software
 
 KNOWN = {
     *("protocol.toml", "samples.csv", "clinical.csv", "provenance.json", IDENTITY, "images", ".measured", EDITS),
+    BACKUPS,
     *("cells.csv", "patients.csv", "quality.csv", "errors.csv", "comparison.csv", "survival.csv", "report.html", LOST),
     *("agreement.csv", "protocol_calibrated.toml", "celltracks.csv", "celltracks_cells.csv"),
     *(f"{REVIEWS}{suffix}" for suffix in ("", "-wal", "-shm", "-journal")),

@@ -17,9 +17,10 @@ from cher2.batch.findings import Finding, Level
 from cher2.batch.table_differences import compare_texts
 from cher2.errors import Cher2Error, ReviewError, StudyError
 from cher2.report.derive import derive
+from cher2.review.backups import BACKUPS
 from cher2.review.decisions import REFERRING, Decision
 from cher2.review.ledger import Ledger
-from cher2.review.open_log import REVIEWS, VARIABLE, open_log
+from cher2.review.open_log import REVIEWS, VARIABLE, open_log, was_reviewed
 from cher2.review.outline_log import EDITS, has_corrections
 from cher2.review.outlines import lost_corrections
 from cher2.review.results import LOST
@@ -40,6 +41,7 @@ KEYS = {
 """The derived tables, and the columns that tell their rows apart."""
 
 LINKED = ("images", "protocol.toml", "samples.csv", "clinical.csv", "errors.csv", "study_id", "provenance.json", EDITS)
+LINKED += (BACKUPS,)
 """What the temporary folder shares with the study."""
 
 _COPIES = 5
@@ -135,7 +137,7 @@ def check_decisions(shadow: Study, reviews: str) -> tuple[list[Finding], int]:
         Decisions in the log.
     """
     found, where = list(_outlines(shadow)), ""
-    if not (reviews or os.environ.get(VARIABLE) or _stamps(shadow.path)):
+    if not (reviews or os.environ.get(VARIABLE) or was_reviewed(shadow.path)):
         return found, 0
     try:
         with closing(open_log(shadow, reviews)) as log:

@@ -61,6 +61,8 @@ class ReviewPanel(QWidget):
         Closed with the panel.
     images : Path, optional
         The folder of the images, where it is not the one that they were scored in.
+    note : str
+        What the reader should know of how decisions are stored; it stands in the dock as long as the study is open.
     parent : QWidget, optional
 
     Attributes
@@ -76,6 +78,7 @@ class ReviewPanel(QWidget):
         viewer: napari.viewer.Viewer,
         session: ReviewSession,
         images: Path | None = None,
+        note: str = "",
         parent: QWidget | None = None,
     ) -> None:
         super().__init__(parent)
@@ -92,6 +95,7 @@ class ReviewPanel(QWidget):
         self.controls = QueueControls(natural_order(session.cells["patient_id"].unique()))
         self.view, self.buttons = CellView(), DecisionButtons(self.commands)
         self.patient, self.status, self.progress = QLabel(), QLabel(), QProgressBar()
+        self.note = QLabel(note)
         self.pages = ReviewPages((self.view, self.patient, self.buttons), self.outlines, self.agreement, self.commands)
         self.cells = CellsPanel(session, self._loader)
         self._retry = self._timer(self._try_again, single=False)
@@ -332,5 +336,7 @@ class ReviewPanel(QWidget):
         column.setContentsMargins(4, 4, 4, 4)
         column.addWidget(self.controls)
         column.addWidget(self.pages, 1)
-        for widget in (self.progress, self.status):
+        self.note.setWordWrap(True)
+        self.note.setVisible(bool(self.note.text()))
+        for widget in (self.note, self.progress, self.status):
             column.addWidget(widget)

@@ -6,7 +6,7 @@ import getpass
 from pathlib import Path
 
 import napari.viewer
-from napari.utils.notifications import show_error
+from napari.utils.notifications import show_error, show_warning
 from qtpy.QtCore import QEvent, QObject, Qt, QTimer
 from qtpy.QtGui import QCloseEvent
 from qtpy.QtWidgets import (
@@ -28,8 +28,9 @@ from cher2.errors import Cher2Error, ReviewError
 from cher2.napari.protocol_form import ERROR_STYLE
 from cher2.napari.review_keys import ReviewShortcuts, main_window
 from cher2.napari.review_panel import ReviewPanel
+from cher2.napari.unsaved_work import may_close
 from cher2.review.background_log import BackgroundLog
-from cher2.review.open_log import open_log
+from cher2.review.open_log import open_to_write
 from cher2.review.queues import QUEUES
 from cher2.review.session import ReviewSession
 from cher2.study.folder import Study
@@ -45,6 +46,11 @@ class ReviewWidget(QWidget):
     viewer : napari.viewer.Viewer
         Shows the frames; a second dock with gallery and plot is added to its window.
     parent : QWidget, optional
+
+    Attributes
+    ----------
+    note : str
+        What the reader should know of how decisions are stored in the study that is open; empty where all is well.
     """
 
     # napari finds the parameter for its viewer by this very annotation.
@@ -52,6 +58,7 @@ class ReviewWidget(QWidget):
         super().__init__(parent)
         self._viewer = viewer
         self.panel: ReviewPanel | None = None
+        self.note = ""
         self._shortcuts: ReviewShortcuts | None = None
         self._window: QWidget | None = None
         self.study, self.reader, self.reviews = QLineEdit(), QLineEdit(login_name()), QLineEdit()
@@ -93,15 +100,18 @@ class ReviewWidget(QWidget):
         Cher2Error
             The study cannot be reviewed.
         """
+        if not self.may_close():
+            raise ReviewError("the study that is open has unsaved work", remedy="Save or discard it first")
         self.close_study()
         study = Study.open(path)
-        log = BackgroundLog(open_log(study, reviews))
+        opened, self.note = open_to_write(study, reviews)
+        log = BackgroundLog(opened)
         try:
             session = ReviewSession(study, log, reader, queue, blind=blind)
         except Cher2Error:
             log.close()
             raise
-        self.panel = ReviewPanel(self._viewer, session, images)
+        self.panel = ReviewPanel(self._viewer, session, images, note=self.note)
         self._column.addWidget(self.panel, 1)
         self.form.hide()
         window = main_window(self)
@@ -112,6 +122,8 @@ class ReviewWidget(QWidget):
         self._viewer.window.add_dock_widget(self.panel.cells, name=name, area="bottom")
         self._shortcuts = ReviewShortcuts(self.panel.commands)
         self._attach()
+        if self.note:
+            show_warning(self.note)
 
     def show_patient(self, patient_id: str) -> None:
         """Limit the queue of the study that is open to one patient's cells.
@@ -130,6 +142,11 @@ class ReviewWidget(QWidget):
             )
         if not self.panel.controls.choose_patient(patient_id):
             raise ReviewError(f"patient {patient_id!r} has no CTC to review", remedy="Choose another patient")
+
+    def may_close(self, *, can_stay: bool = True) -> bool:
+        """Ask what becomes of what is not saved (:func:`cher2.napari.unsaved_work.may_close`); False to go on."""
+        panel = self.panel
+        return panel is None or may_close(self, panel.session, panel.outlines.editor, can_stay=can_stay)
 
     def close_study(self) -> None:
         """Close the study that is open: no layer, no dock, no key and no thread stays behind."""
@@ -157,6 +174,7 @@ class ReviewWidget(QWidget):
         """Take the keys along when the dock moves to another window, and let go when it is closed."""
         if event is not None and event.type() == QEvent.Type.ParentChange:
             if self.parent() is None:
+                self.may_close(can_stay=False)
                 self.close_study()
             elif self._shortcuts is not None:
                 # The window is the new one only when the move has ended.
@@ -165,12 +183,16 @@ class ReviewWidget(QWidget):
 
     def closeEvent(self, event: QCloseEvent | None) -> None:  # noqa: N802  (Qt's name)
         """Close the study with the widget."""
+        self.may_close(can_stay=False)
         self.close_study()
         super().closeEvent(event)
 
     def eventFilter(self, watched: QObject | None, event: QEvent | None) -> bool:  # noqa: N802  (Qt's name)
-        """Close the study before its window: afterwards there is nothing left to close it with."""
+        """Close the study before its window, unless the reader stays: afterwards there is nothing to close it with."""
         if event is not None and event.type() == QEvent.Type.Close and watched is self._window:
+            if not self.may_close():
+                event.ignore()
+                return True
             self.close_study()
         return bool(super().eventFilter(watched, event))
 

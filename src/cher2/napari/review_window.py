@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -11,6 +11,7 @@ import napari
 from qtpy.QtCore import QTimer
 
 from cher2.errors import Cher2Error
+from cher2.napari.review_keys import main_window
 from cher2.napari.review_widget import ReviewWidget
 from cher2.study.folder import Study
 
@@ -25,6 +26,7 @@ def open_review(
     blind: bool = False,
     images: Path | None = None,
     reviews: str = "",
+    tell: Callable[[str], None] | None = None,
 ) -> None:
     """Open a study in napari, and return when the window is closed.
 
@@ -33,6 +35,8 @@ def open_review(
     study : Study
     reader, queue, blind, images, reviews
         As in :meth:`cher2.napari.review_widget.ReviewWidget.open_study`.
+    tell : callable, optional
+        Called with what the reader should know of how decisions are stored, where there is something.
 
     Raises
     ------
@@ -47,8 +51,10 @@ def open_review(
     except Cher2Error:
         viewer.close()
         raise
+    if tell is not None and widget.note:
+        tell(widget.note)
     viewer.show()
-    with _closed_by_ctrl_c(viewer):
+    with _closed_by_ctrl_c(widget):
         try:
             napari.run()
         finally:
@@ -56,9 +62,9 @@ def open_review(
 
 
 @contextmanager
-def _closed_by_ctrl_c(viewer: napari.Viewer) -> Iterator[None]:
-    """Let Ctrl-C in the terminal close the window as its button does: Qt by itself would go on."""
-    before = signal.signal(signal.SIGINT, lambda *_: viewer.close())
+def _closed_by_ctrl_c(widget: ReviewWidget) -> Iterator[None]:
+    """Let Ctrl-C in the terminal close the window as its button does, asking first: Qt by itself would go on."""
+    before = signal.signal(signal.SIGINT, lambda *_: main_window(widget).close())
     # Python looks at signals only when it runs, which in an idle window it does not.
     heartbeat = QTimer()
     heartbeat.timeout.connect(lambda: None)

@@ -46,6 +46,16 @@ class BackgroundLog:
         """The database in words."""
         return self._log.where
 
+    @property
+    def note(self) -> str:
+        """What a reader should know about how decisions are stored there."""
+        return self._log.note
+
+    @property
+    def read_only(self) -> bool:
+        """Whether decisions can only be read there."""
+        return self._log.read_only
+
     def append(self, decisions: Sequence[Decision]) -> list[Decision]:
         """Store decisions; see :meth:`cher2.review.log.DecisionLog.append`.
 
@@ -69,6 +79,10 @@ class BackgroundLog:
     def set_bookmark(self, reader: str, bookmark: Bookmark) -> None:
         """Remember where a reader is."""
         self._ask(lambda: self._log.set_bookmark(reader, bookmark), self._patience_s)
+
+    def back_up(self) -> None:
+        """Make a backup copy; see :meth:`cher2.review.log.DecisionLog.back_up`."""
+        self._ask(self._log.back_up, GOODBYE_S)
 
     def close(self) -> None:
         """Let go of the database when the last call has ended, or after a few seconds without it."""

@@ -80,7 +80,9 @@ def hash_of(previous_hash: str, values: Mapping[str, Any]) -> str:
     return hashlib.sha256(f"{previous_hash}\n{canonical_json(values)}".encode()).hexdigest()
 
 
-def broken_entries(rows: Iterable[Mapping[str, Any]], head: Head | None = None) -> list[BrokenEntry]:
+def broken_entries(
+    rows: Iterable[Mapping[str, Any]], head: Head | None = None, after: Head | None = None
+) -> list[BrokenEntry]:
     """Return the places where a log was altered, in order; none where it is as it was written.
 
     An entry that was altered, removed from the middle or inserted shows. That the last entries were removed shows
@@ -93,6 +95,8 @@ def broken_entries(rows: Iterable[Mapping[str, Any]], head: Head | None = None) 
         The entries of one study in order, with all fields of a decision, ``previous_hash`` and ``hash``.
     head : Head, optional
         The newest entry as it was known at some earlier time.
+    after : Head, optional
+        The entry before the first of `rows`, where they are not those from the beginning.
 
     Returns
     -------
@@ -100,7 +104,7 @@ def broken_entries(rows: Iterable[Mapping[str, Any]], head: Head | None = None) 
         After each the chain is taken up again from the entry's stored hash, so that one fault is told once.
     """
     broken = []
-    last = Head()
+    last = Head() if after is None else after
     for row in rows:
         entry = row["entry"]
         broken += [BrokenEntry(entry, what) for what in _faults(row, last)]

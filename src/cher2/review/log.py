@@ -35,6 +35,14 @@ class DecisionLog(Protocol):
     def where(self) -> str:
         """The database in words, without a password."""
 
+    @property
+    def note(self) -> str:
+        """What a reader should know about how decisions are stored here; empty where all is as it should be."""
+
+    @property
+    def read_only(self) -> bool:
+        """Whether decisions can only be read here: whatever would store one is refused."""
+
     def append(self, decisions: Sequence[Decision]) -> list[Decision]:
         """Store decisions, all or none; on the disk when this returns.
 
@@ -63,6 +71,15 @@ class DecisionLog(Protocol):
 
     def set_bookmark(self, reader: str, bookmark: Bookmark) -> None:
         """Remember where a reader is; it is no decision, so only the last one stays."""
+
+    def back_up(self) -> None:
+        """Make a backup copy where this is cher2's to do, and something has changed since the newest.
+
+        Raises
+        ------
+        ReviewError
+            It could not be made, or the log is damaged.
+        """
 
     def close(self) -> None:
         """Let go of the database; closing twice is fine."""

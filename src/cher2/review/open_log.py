@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import os
 from contextlib import closing
+from pathlib import Path
 
 from cher2.errors import ReviewError
+from cher2.review.backups import backups_of
 from cher2.review.decisions import Decision
 from cher2.review.log import DecisionLog
+from cher2.review.sqlite_faults import DamagedLogError
 from cher2.study.folder import Study
 
 REVIEWS = "reviews.sqlite"
@@ -39,8 +42,10 @@ def open_log(study: Study, url: str = "") -> DecisionLog:
     url = url or os.environ.get(VARIABLE, "")
     if not url:
         from cher2.review.sqlite_log import SqliteLog
+        from cher2.review.sqlite_read_only import ReadOnlyLog, may_only_be_read
 
-        return SqliteLog(study.path / REVIEWS, study.identity)
+        path = study.path / REVIEWS
+        return (ReadOnlyLog if may_only_be_read(path) else SqliteLog)(path, study.identity)
     scheme, mark, _ = url.partition("://")
     if not mark or scheme not in ("postgresql", "postgres", "postgresql+psycopg"):
         # The URL itself may hold a password, wherever a mistake has put it.
@@ -52,6 +57,35 @@ def open_log(study: Study, url: str = "") -> DecisionLog:
     from cher2.review.postgres_log import PostgresLog
 
     return PostgresLog(url, study.identity)
+
+
+def open_to_write(study: Study, url: str = "") -> tuple[DecisionLog, str]:
+    """Open the log of a study's decisions for a session that will write, after a backup copy was made of it.
+
+    Parameters and errors are those of :func:`open_log`. On a disk that may only be read the log is opened for reading.
+
+    Returns
+    -------
+    DecisionLog
+    str
+        What the reader should know: that the log can only be read, or is kept with a rollback journal, or that no
+        backup copy could be made; empty where all is as it should be.
+    """
+    log, why = open_log(study, url), ""
+    try:
+        log.back_up()
+    except DamagedLogError:
+        log.close()
+        raise
+    except ReviewError as error:
+        why = str(error)
+    return log, " ".join(words for words in (log.note, why) if words)
+
+
+def was_reviewed(folder: Path) -> bool:
+    """Say whether a study folder holds decisions, or what was left of them when their file was removed."""
+    path = folder / REVIEWS
+    return path.exists() or path.with_name(f"{REVIEWS}-wal").exists() or bool(backups_of(path))
 
 
 def stored_decisions(study: Study, url: str = "") -> list[Decision]:
@@ -69,9 +103,7 @@ def stored_decisions(study: Study, url: str = "") -> list[Decision]:
     ReviewError
         The log cannot be read.
     """
-    path = study.path / REVIEWS
-    wal = path.with_name(f"{REVIEWS}-wal")
-    if not (url or os.environ.get(VARIABLE) or path.exists() or wal.exists()):
+    if not (url or os.environ.get(VARIABLE) or was_reviewed(study.path)):
         return []
     with closing(open_log(study, url)) as log:
         return log.entries()

@@ -97,6 +97,9 @@ class PostgresLog(SqlLog):
         # Each reading is one statement: a transaction around it would be two more ways to the server and back.
         return super()._options(writes) | ({} if writes else {"isolation_level": "AUTOCOMMIT"})
 
+    def back_up(self) -> None:
+        """Do nothing: the server's keeper sees to its backups."""
+
     def _lock(self, connection: Connection) -> None:
         digest = hashlib.sha256(self._study.encode()).digest()
         connection.execute(_LOCK, {"key": int.from_bytes(digest[:8], "big", signed=True)})

@@ -66,6 +66,7 @@ class ReviewSession(ReaderView):
             raise ReviewError("a review needs the name of its reader", remedy="Give one with --reader")
         self.study, self.log = study, log
         self._unsaved: dict[str, tuple[Decision, int]] = {}
+        self._stored_any = False
         self._undo = UndoStack()
         stored = log.entries()
         ledger, bookmark = Ledger(study, stored), log.bookmark(reader.strip())
@@ -80,6 +81,11 @@ class ReviewSession(ReaderView):
         )
         self._read_to = ledger.last_entry
         self._follow_own(stored)
+
+    @property
+    def read_only(self) -> bool:
+        """Whether decisions can only be looked at."""
+        return self.log.read_only
 
     @property
     def unsaved(self) -> tuple[Decision, ...]:
@@ -213,12 +219,14 @@ class ReviewSession(ReaderView):
         Raises
         ------
         ReviewError
-            Decisions could not be stored.
+            Decisions could not be stored, or no backup copy of them could be made.
         """
         try:
             if self._unsaved:
                 self.take_stored(self.log.append(self.unsaved))
             self.remember()
+            if self._stored_any:
+                self.log.back_up()
         finally:
             self.log.close()
 
@@ -259,6 +267,12 @@ class ReviewSession(ReaderView):
     def _store(
         self, row: int, action: Action, kind: str, grade: int | None, *, reason: str = "", refers_to: str = ""
     ) -> bool:
+        if self.read_only:
+            raise ReviewError(
+                "this study is open for reading only: no decision can be stored",
+                where=self.log.where,
+                remedy="Allow writing to the study folder and the files reviews.sqlite*, and open the review again",
+            )
         reading: Reading = "consensus" if self._queue.consensus else "blind" if self.blind else "open"
         before = self._holding(row)
         decision = self.ledger.decision_on(
@@ -285,6 +299,7 @@ class ReviewSession(ReaderView):
         if len(changed) or arrived:
             self._changed(np.union1d(changed, np.array(arrived, dtype=np.intp)))
         if arrived:
+            self._stored_any = True
             self.unsaved_changed.emit(len(self._unsaved))
 
     def _follow_own(self, entries: Sequence[Decision]) -> None:

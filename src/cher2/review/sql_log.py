@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, TypeVar, cast
 
@@ -55,6 +55,8 @@ class SqlLog(ABC):
         The database in words, without a password.
     """
 
+    _restoring = "Restore them from a backup"
+
     def __init__(self, engine: Engine, study: str, where: str) -> None:
         self._engine = engine
         self._study = storable_text(study, "study")
@@ -65,6 +67,16 @@ class SqlLog(ABC):
     def where(self) -> str:
         """The database in words, without a password."""
         return self._where
+
+    @property
+    def note(self) -> str:
+        """What a reader should know about how decisions are stored here; empty where all is as it should be."""
+        return ""
+
+    @property
+    def read_only(self) -> bool:
+        """Whether decisions can only be read here."""
+        return False
 
     @property
     def study(self) -> str:
@@ -156,29 +168,39 @@ class SqlLog(ABC):
         Raises
         ------
         ReviewError
-            The log cannot be read.
+            The log cannot be read, or its chain does not hold.
         """
         seen = self._seen
         # The newest entry that was ever seen here is read again, to know that it is still there.
         start = min(after + 1, seen.entry or after + 1)
         query = select(decisions).where(decisions.c.study == self._study, decisions.c.entry >= start)
         query = query.order_by(decisions.c.entry)
-        found, heads = self._run(lambda connection: self._read(connection, query, seen, after), writes=False)
+        found, heads, broken = self._run(lambda connection: self._read(connection, query, seen, after), writes=False)
         self._check_seen(seen, heads)
+        self._refuse_altered(broken)
         self._remember(heads[-1])
         return found
 
     def _read(
         self, connection: Connection, query: Select[Any], seen: Head, after: int
-    ) -> tuple[list[Decision], list[Head]]:
-        """Return the decisions after an entry; and the one seen last, if it is there, and the newest."""
-        found, heads, row = list[Decision](), [Head()], None
-        for row in _rows(connection, query):
-            if row["entry"] > after:
-                found.append(decision_of(row, self.where))
-            if row["entry"] == seen.entry:
-                heads.append(Head(row["entry"], row["hash"]))
-        return found, heads if row is None else [*heads, Head(row["entry"], row["hash"])]
+    ) -> tuple[list[Decision], list[Head], list[BrokenEntry]]:
+        """Return the decisions after an entry; the one seen last, if it is there, and the newest; where they break."""
+        found, heads, newest = list[Decision](), [Head()], Head()
+
+        def rows_after() -> Iterator[_Row]:
+            nonlocal newest
+            for row in _rows(connection, query):
+                newest = Head(row["entry"], row["hash"])
+                if newest.entry == seen.entry:
+                    heads.append(newest)
+                if newest.entry > after:
+                    found.append(decision_of(row, self.where))
+                    yield row
+
+        # The chain is checked where the entry before is known; its hash is not read for it.
+        before = {0: Head(), seen.entry: seen}.get(after)
+        broken = broken_entries(rows_after(), after=before)
+        return found, [*heads, newest], broken if before is not None else []
 
     def rows(self) -> list[dict[str, Any]]:
         """Return the entries as they are stored, with ``previous_hash`` and ``hash``: what a check of the log reads.
@@ -222,6 +244,10 @@ class SqlLog(ABC):
         )
         self._run(lambda connection: connection.execute(upsert), writes=True)
 
+    @abstractmethod
+    def back_up(self) -> None:
+        """Make a backup copy; see :meth:`cher2.review.log.DecisionLog.back_up`."""
+
     def close(self) -> None:
         """Let go of the database; closing twice is fine, and whatever is asked afterwards opens it again."""
         self._engine.dispose()
@@ -248,6 +274,15 @@ class SqlLog(ABC):
             else:
                 break
         return result
+
+    def _refuse_altered(self, broken: Sequence[BrokenEntry]) -> None:
+        """Make sure that nobody works with decisions that are not as they were stored."""
+        if broken:
+            raise ReviewError(
+                f"the decisions were altered outside of cher2: entry {broken[0].entry}: {broken[0].what}",
+                where=self.where,
+                remedy=f"See all with 'cher2 verify STUDY'. {self._restoring}",
+            )
 
     def _remember(self, head: Head) -> None:
         if head.entry > self._seen.entry:

@@ -10,29 +10,12 @@ from __future__ import annotations
 import os
 import sqlite3
 import uuid
+from contextlib import closing
 from pathlib import Path
 
-import psutil
 from sqlalchemy import URL, Connection, Engine, create_engine, event
 
-NETWORK = {"9p", "afs", "afpfs", "beegfs", "ceph", "cifs", "davfs", "gfs2", "glusterfs", "gpfs", "lustre", "ncpfs"}
-NETWORK |= {"nfs", "nfs3", "nfs4", "ocfs2", "smb2", "smb3", "smbfs", "vboxsf", "webdav"}
-"""Types of file systems that other computers write to as well."""
-
-
-def on_network(path: Path) -> bool:
-    """Say whether a file is on a disk that other computers share, as far as the system tells."""
-    whole = os.path.realpath(path)
-    if whole.startswith("\\\\"):
-        return True
-    best, kind, options = "", "", ""
-    for disk in psutil.disk_partitions(all=True):
-        inside = whole == disk.mountpoint or whole.startswith(disk.mountpoint.rstrip("/\\") + os.sep)
-        # Of two disks at one place, the one mounted later is the one in use.
-        if inside and len(disk.mountpoint) >= len(best):
-            best, kind, options = disk.mountpoint, disk.fstype.lower(), disk.opts
-    network = kind.removeprefix("fuse.") in NETWORK | {"sshfs", "rclone", "s3fs"}
-    return network or (os.name == "nt" and "remote" in options)
+from cher2.review.network_disk import network_type
 
 
 def connect(path: Path, timeout_s: float) -> sqlite3.Connection:
@@ -52,7 +35,7 @@ def make_file(path: Path, timeout_s: float) -> None:
     sqlite3.Error
         The folder cannot be written to.
     """
-    if path.exists() or on_network(path):
+    if path.exists() or network_type(path):
         return
     partial = path.with_name(f".{path.name}-{uuid.uuid4().hex}")
     try:
@@ -75,12 +58,50 @@ def _publish(partial: Path, path: Path) -> None:
         return  # Another program was faster.
     except OSError:
         return  # A disk without links: exFAT, some of a network's.
+    write_folder_through(path.parent)
+
+
+def write_folder_through(folder: Path) -> None:
+    """Bring a folder's own list of files to the disk, where the system knows that."""
     if os.name == "posix":
-        folder = os.open(path.parent, os.O_RDONLY)
+        opened = os.open(folder, os.O_RDONLY)
         try:
-            os.fsync(folder)
+            os.fsync(opened)
         finally:
-            os.close(folder)
+            os.close(opened)
+
+
+def writes_ahead(path: Path, timeout_s: float) -> bool:
+    """Say whether a file writes ahead; it is made where it is not.
+
+    SQLite is asked: whoever opens the file by other means and closes it lets go of all locks of his program on it.
+
+    Raises
+    ------
+    sqlite3.Error
+        It cannot be opened.
+    """
+    with closing(connect(path, timeout_s)) as connection:
+        return bool(connection.execute("PRAGMA journal_mode").fetchone()[0] == "wal")
+
+
+def stop_writing_ahead(path: Path, timeout_s: float) -> bool:
+    """Turn a file that writes ahead into one with a rollback journal, on a disk where the first does not work.
+
+    Returns
+    -------
+    bool
+        Whether it still writes ahead.
+
+    Raises
+    ------
+    sqlite3.Error
+        Another program has the file open, on whatever computer, or it cannot be written to.
+    """
+    with closing(connect(path, timeout_s)) as connection:
+        # In this mode SQLite asks for no shared memory, and for the whole file at once: so it is alone.
+        connection.execute("PRAGMA locking_mode=EXCLUSIVE")
+        return bool(connection.execute("PRAGMA journal_mode=DELETE").fetchone()[0] == "wal")
 
 
 def open_engine(path: Path, timeout_s: float, writes: str) -> Engine:

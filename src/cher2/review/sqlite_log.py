@@ -2,57 +2,28 @@
 
 from __future__ import annotations
 
-import os
 import sqlite3
-from contextlib import closing
+import time
 from pathlib import Path
 
-from sqlalchemy import Connection
-from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+from sqlalchemy import Connection, select
+from sqlalchemy import inspect as inspect_database
+from sqlalchemy.exc import SQLAlchemyError
 
 from cher2.errors import ReviewError
-from cher2.review.schema import create_tables, is_ready
+from cher2.review.backups import Backup, back_up, backups_of
+from cher2.review.network_disk import network_type
+from cher2.review.schema import create_tables, decisions, is_ready, metadata
 from cher2.review.sql_log import WRITES, SqlLog
-from cher2.review.sqlite_file import connect, make_file, on_network, open_engine
+from cher2.review.sqlite_faults import RESTORE, explained, gone, unreachable
+from cher2.review.sqlite_file import make_file, open_engine, stop_writing_ahead, writes_ahead
 
-TIMEOUT_S = 3.0
-"""Seconds to wait for another program that holds the file; a commit of its takes milliseconds."""
+TIMEOUT_S = 5.0
+"""Seconds to wait for another program that holds the file: its commit takes milliseconds, but nobody keeps a queue."""
 
 _Identity = tuple[int, int]
 
-# SQLite's result codes by the beginning of their names, the first that fits; {} is the system's own word for it.
-_CAUSES = (
-    ("SQLITE_FULL", "the disk is full", "Make room on the disk, and try again"),
-    ("SQLITE_BUSY", "another program holds the decisions' file", "Close it, or wait until it is done, and try again"),
-    ("SQLITE_LOCKED", "another program holds the decisions' file", "Close it, or wait until it is done, and try again"),
-    (
-        "SQLITE_READONLY",
-        "the decisions' file or its folder cannot be written to",
-        "Allow writing to the study folder and the files reviews.sqlite*",
-    ),
-    (
-        "SQLITE_CANTOPEN",
-        "the decisions' file cannot be opened or made",
-        "See that the study folder is there and may be written to",
-    ),
-    ("SQLITE_PERM", "the decisions' file may not be opened", "Allow reading and writing it"),
-    ("SQLITE_AUTH", "the decisions' file may not be opened", "Allow reading and writing it"),
-    (
-        "SQLITE_NOTADB",
-        "the decisions' file is no SQLite database, or is damaged",
-        "Restore it from a backup; the damaged file is left as it is",
-    ),
-    (
-        "SQLITE_CORRUPT",
-        "the decisions' file is damaged",
-        "Restore it from a backup; the damaged file is left as it is",
-    ),
-    (
-        "SQLITE_IOERR",
-        "the disk does not read or write ({})",
-        "Look whether it is full, or a limit on files' sizes is reached, or its connection is lost, and try again",
-    ),
-)
+_LOOK_EVERY_S = 0.05
 
 
 class SqliteLog(SqlLog):
@@ -73,6 +44,8 @@ class SqliteLog(SqlLog):
         The file cannot be opened or made, is damaged, or comes from a later cher2.
     """
 
+    _restoring = RESTORE
+
     def __init__(self, path: str | Path, study: str, *, timeout_s: float = TIMEOUT_S) -> None:
         # SQLite keeps the write-ahead log beside the file itself, and not beside a link to it.
         self.path = Path(path).resolve()
@@ -80,8 +53,9 @@ class SqliteLog(SqlLog):
         super().__init__(open_engine(self.path, timeout_s, WRITES), study, str(self.path))
         # A write-ahead log appears after its file does: one without a file was left behind.
         if self._wal.exists() and not self.path.exists():
-            raise self._gone()
+            raise gone(self.path)
         try:
+            self._check_there(backups_of(self.path))
             make_file(self.path, timeout_s)
             self._identity = self._open()
         except ReviewError:
@@ -91,19 +65,30 @@ class SqliteLog(SqlLog):
             self._engine.dispose()
             raise self._explain(error) from error
         except OSError as error:
-            raise self._unreadable(error) from error
+            raise unreachable(error, self.path) from error
 
     @property
     def note(self) -> str:
         """What a reader should know about how decisions are stored here; empty where all is as it should be."""
         if self._writes_ahead:
             return ""
-        network = "it is on a network's disk, where a write-ahead log does not work"
+        network = network_type(self.path)
         other = "its disk cannot do with a write-ahead log, or it was restored from a copy that has none"
+        shared = f"it is on a network's disk ({network}), where a write-ahead log does not work"
         return (
-            f"{self.path.name} is kept with a rollback journal, as {network if on_network(self.path) else other}: this "
+            f"{self.path.name} is kept with a rollback journal, as {shared if network else other}: this "
             "is as safe, but slower, and readers and writers wait for each other"
         )
+
+    def back_up(self) -> None:
+        """Make a backup copy where something has changed since the newest (:func:`cher2.review.backups.back_up`).
+
+        Raises
+        ------
+        ReviewError
+            The copy could not be made, or the file is damaged.
+        """
+        back_up(self.path, self.study, self._timeout_s)
 
     @property
     def _wal(self) -> Path:
@@ -111,18 +96,57 @@ class SqliteLog(SqlLog):
 
     def _open(self) -> _Identity:
         """Open the file, make its tables where it has none, and return which file it is."""
-        with closing(connect(self.path, self._timeout_s)) as connection:
-            (mode,) = connection.execute("PRAGMA journal_mode").fetchone()
-            if mode == "wal" and on_network(self.path):
-                # The study was moved to a network's disk since. This waits for whoever holds the file.
-                (mode,) = connection.execute("PRAGMA journal_mode=DELETE").fetchone()
-        self._writes_ahead = mode == "wal"
+        copies = backups_of(self.path)
+        self._check_there(copies)
+        self._writes_ahead = writes_ahead(self.path, self._timeout_s)
+        if self._writes_ahead and network_type(self.path):
+            # The study was moved to a network's disk since.
+            self._writes_ahead = stop_writing_ahead(self.path, self._timeout_s)
         with self._engine.begin() as reading:
             ready = is_ready(reading, self.where)
+            if copies and ready:
+                self._check_not_older(reading, copies[-1])
         if not ready:
             with self._engine.execution_options(**{WRITES: True}).begin() as writing:
+                self._check_own(writing, copies)
                 create_tables(writing, self.where)
         return self._identity_now()
+
+    def _check_there(self, copies: list[Backup]) -> None:
+        """Make sure that a file that once held decisions is not made anew in silence."""
+        if copies and not self.path.exists():
+            raise ReviewError(
+                f"the decisions' file was removed, and its backup copies hold {copies[-1].entry} decisions",
+                where=self.where,
+                remedy=f"Put {self.path.name} back as it was, or restore it: cher2 review STUDY --restore",
+            )
+        # On a disk without links a file is empty for a moment while another program makes it.
+        until = time.monotonic() + self._timeout_s
+        while self.path.exists() and self.path.stat().st_size == 0:
+            if copies or time.monotonic() > until:
+                remedy = RESTORE if copies else "Put back a copy; if no decision was ever stored, remove the file"
+                raise ReviewError("the decisions' file is empty", where=self.where, remedy=remedy)
+            time.sleep(_LOOK_EVERY_S)
+
+    def _check_own(self, connection: Connection, copies: list[Backup]) -> None:
+        """Make sure that a database without cher2's tables is a new one."""
+        there = set(inspect_database(connection).get_table_names())
+        if copies or (there and not there & metadata.tables.keys()):
+            raise ReviewError(
+                "the decisions' file is another program's database" if there else "the decisions' file is empty",
+                where=self.where,
+                remedy=RESTORE if copies else f"Move it away, and put the right {self.path.name} back",
+            )
+
+    def _check_not_older(self, connection: Connection, newest: Backup) -> None:
+        here = (decisions.c.study == self._study) & (decisions.c.entry == newest.entry)
+        found = connection.scalar(select(decisions.c.hash).where(here))
+        if found is None or not found.startswith(newest.hash):
+            raise ReviewError(
+                f"the decisions' file lacks entry {newest.entry} of {newest}: an older copy was put in its place",
+                where=self.where,
+                remedy="Bring all decisions together again: cher2 review STUDY --restore",
+            )
 
     def _identity_now(self) -> _Identity:
         found = self.path.stat()
@@ -139,9 +163,9 @@ class SqliteLog(SqlLog):
                 self._identity = self._open()
         except FileNotFoundError:
             self._engine.dispose()
-            raise self._gone() from None
+            raise gone(self.path) from None
         except OSError as error:
-            raise self._unreadable(error) from error
+            raise unreachable(error, self.path) from error
         except (sqlite3.Error, SQLAlchemyError) as error:
             self._engine.dispose()
             raise self._explain(error) from error
@@ -153,31 +177,7 @@ class SqliteLog(SqlLog):
             same = False
         if not same:
             self._engine.dispose()
-            raise self._gone()
-
-    def _gone(self) -> ReviewError:
-        return ReviewError(
-            "the decisions' file was removed, renamed or replaced",
-            where=self.where,
-            remedy=f"Put {self.path.name} back, or open the study where it is now; then try again",
-        )
-
-    def _unreadable(self, error: OSError) -> ReviewError:
-        return ReviewError(
-            f"the decisions' file cannot be reached ({error.strerror})",
-            where=self.where,
-            remedy="See that the study folder is there and may be written to",
-        )
+            raise gone(self.path)
 
     def _explain(self, error: SQLAlchemyError | sqlite3.Error) -> ReviewError:
-        cause = error.orig if isinstance(error, DBAPIError) else error
-        name = getattr(cause, "sqlite_errorname", type(cause).__name__)
-        folder = self.path.parent
-        if name.startswith(("SQLITE_CANTOPEN", "SQLITE_IOERR")) and folder.is_dir() and not os.access(folder, os.W_OK):
-            name = "SQLITE_READONLY"
-        for code, what, remedy in _CAUSES:
-            if name.startswith(code):
-                return ReviewError(what.format(name), where=self.where, remedy=remedy)
-        return ReviewError(
-            f"SQLite reports {name}: {cause}", where=self.where, remedy="Restore the file from a backup, or report this"
-        )
+        return explained(error, self.path)

@@ -7,6 +7,11 @@ SAMPLES := sample_images
 # Two processes, each with whole files: some fixtures are a study long. In the order of tests/conftest.py: the long first.
 ARGS ?= -n 2 --dist loadfile --no-loadscope-reorder
 
+# CI installs exactly what the list of its Python names (`make test LOCKED=1`); a colleague gets the newest releases.
+LOCKED ?=
+LIST = requirements/ci-$(shell $(BIN)/python -c 'import sys; print("%d.%d" % sys.version_info[:2])').txt
+PIP = $(BIN)/python -m pip install --quiet --disable-pip-version-check
+
 .PHONY: demo test lint pytest docs system samples clean
 
 demo: $(VENV)/.installed
@@ -50,7 +55,8 @@ $(VENV)/.installed: $(BIN)/python pyproject.toml napari.yaml
 	@touch $@
 
 $(VENV)/.installed-test: $(BIN)/python pyproject.toml napari.yaml
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e ".[docs,test]"
+	$(PIP) $(if $(LOCKED),--require-hashes --requirement $(LIST),-e ".[docs,test]")
+	$(if $(LOCKED),$(PIP) --no-deps -e .)
 	@touch $@ $(VENV)/.installed
 
 clean:

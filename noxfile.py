@@ -45,6 +45,26 @@ def tests(session: nox.Session, qt: str) -> None:
 
 
 @nox.session(python=PYTHONS[0])
+def lock(session: nox.Session) -> None:
+    """Make the lists of libraries that CI installs, requirements/ci-*.txt, anew."""
+    session.install("uv")
+    session.run("python", "requirements/lock.py")
+
+
+@nox.session(python=PYTHONS[0])
+def audit(session: nox.Session) -> None:
+    """Look up known vulnerabilities of all that the lists name; those known to be harmless are in requirements/."""
+    session.install("pip-audit")
+    known = Path("requirements", "vulnerabilities.txt").read_text(encoding="utf-8").splitlines()
+    harmless = [line.split()[0] for line in known if line.strip() and not line.startswith("#")]
+    ignored = [word for name in harmless for word in ("--ignore-vuln", name)]
+    for python in PYTHONS:
+        # The lists hold every package with its hash: pip itself is not needed to find out what would be installed.
+        given = ("--requirement", f"requirements/ci-{python}.txt", "--disable-pip", "--require-hashes")
+        session.run("pip-audit", *given, "--progress-spinner", "off", *ignored)
+
+
+@nox.session(python=PYTHONS[0])
 def build(session: nox.Session) -> None:
     """Make the sdist, and the wheel from it, in dist/, and say what a package index would say of them."""
     session.install("build", "twine")

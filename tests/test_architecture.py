@@ -31,6 +31,7 @@ RANKS = {
     "exchange": 7,
     "simulate": 8,
     "batch": 9,
+    "audit": 10,
     "doctor": 10,
     "progress": 10,
     "napari": 11,

@@ -68,7 +68,7 @@ def test_the_study_folder_has_exactly_the_contracts_files(scored):
         [
             *("protocol.toml", "samples.csv", "clinical.csv", "provenance.json", "study_id", "images"),
             *("cells.csv", "patients.csv", "errors.csv", "comparison.csv", "survival.csv", "report.html"),
-            "quality.csv",
+            *("quality.csv", "trail"),
         ]
     )
     folders = sorted((scored.path / "images").iterdir())

@@ -1,4 +1,4 @@
-"""The commands around a finished study: verify.
+"""The commands around a finished study: verify and audit.
 
 Thin, as the others; :mod:`cher2.cli` makes them commands.
 """
@@ -6,13 +6,21 @@ Thin, as the others; :mod:`cher2.cli` makes them commands.
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
 from cher2.cli_review import Reviews, StudyFolder
 from cher2.errors import StudyError
+
+Expected = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="HASH", help="A hash that was kept elsewhere, of the log or of the trail: must be there; repeatable."
+    ),
+]
 
 
 def verify(
@@ -27,6 +35,7 @@ def verify(
     seed: Annotated[int | None, typer.Option(min=0, help="The same seed chooses the same frames.")] = None,
     workers: Annotated[int | None, typer.Option(min=1, metavar="N", help="Worker processes; 1: none.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print everything as JSON.")] = False,
+    expect: Expected = None,
     reviews: Reviews = "",
 ) -> None:
     """Compute parts of a study again, compare fingerprints and tables, and say what differs; nothing is written."""
@@ -38,8 +47,56 @@ def verify(
     number = None if every else SAMPLE if sample is None else sample
     with counting("steps verified") as progress:
         found = verify_study(
-            study, images=images, sample=number, seed=seed, workers=workers, reviews=reviews, progress=progress
+            study,
+            images=images,
+            sample=number,
+            seed=seed,
+            workers=workers,
+            reviews=reviews,
+            expect=expect or (),
+            progress=progress,
         )
     print(json.dumps(found.as_dict(), indent=1) if as_json else found)
     if found.exit_code:
         raise typer.Exit(found.exit_code)
+
+
+def audit(
+    study: StudyFolder,
+    reader: Annotated[str, typer.Option(metavar="NAME", help="Only what this reader did.")] = "",
+    patient: Annotated[str, typer.Option(metavar="ID", help="Only what was done on this patient's cells.")] = "",
+    since: Annotated[str, typer.Option(metavar="TIME", help="From this day or time on, in UTC: 2026-11-22.")] = "",
+    until: Annotated[str, typer.Option(metavar="TIME", help="Up to this day or time, in UTC.")] = "",
+    form: Annotated[Literal["csv", "pdf"], typer.Option("--as", help="A table (CSV), or pages to be printed.")] = "csv",
+    output: Annotated[
+        Path | None, typer.Option("-o", "--output", metavar="F", help="File to write; CSV is printed without one.")
+    ] = None,
+    force: Annotated[bool, typer.Option("--force", help="Replace a file that is there.")] = False,
+    expect: Expected = None,
+    reviews: Reviews = "",
+) -> None:
+    """Tell who changed what in a study, when and why, and whether that is as it was stored."""
+    from cher2.audit.csv_file import audit_csv
+    from cher2.audit.timeline import Wanted, audit_study
+    from cher2.study.tables import write_whole
+
+    if form == "pdf" and output is None:
+        raise StudyError("pages need a file", remedy="Name one: --as pdf -o audit.pdf")
+    if output is not None and output.exists() and not force:
+        raise StudyError("the file is there already", where=str(output), remedy="Name another with -o, or use --force")
+    found = audit_study(study, Wanted(reader, patient, since, until), reviews, tuple(expect or ()))
+    if form == "pdf":
+        from cher2.audit.pdf_file import audit_pdf
+
+        content = audit_pdf(found)
+    else:
+        content = audit_csv(found.lines).encode()
+    if output is None:
+        print(content.decode(), end="")
+    else:
+        write_whole(output, content)
+        print(f"{len(found.lines)} of {found.n_all} lines: {output}")
+    for words in [*found.heads(), *(f"NOT AS STORED: {fault}" for fault in found.faults)]:
+        print(f"{words}.", file=sys.stderr)
+    if found.faults:
+        raise typer.Exit(1)

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
-Check = Literal["structure", "inputs", "files", "measured", "graded", "derived", "decisions", "provenance"]
+Check = Literal["structure", "inputs", "files", "measured", "graded", "derived", "decisions", "trail", "provenance"]
 """What was compared: the folder, the images' bytes, the fingerprints of results, measured objects and labels, grades,
-the derived tables, readers' decisions and outlines, ``provenance.json``."""
+the derived tables, readers' decisions and outlines, the study's trail, ``provenance.json``."""
 
 Level = Literal["differs", "unverified", "note"]
 """``differs``: something is not what it was or should be. ``unverified``: it could not be looked at. ``note``: good to

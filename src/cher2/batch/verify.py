@@ -20,11 +20,13 @@ from cher2.batch.tasks import measuring_fingerprint
 from cher2.batch.verify_folder import check_provenance, check_structure, other_versions, same_machine
 from cher2.batch.verify_images import FileCheck, Rules, check_file, check_sample
 from cher2.batch.verify_records import check_decisions, check_derived, shadow_of
+from cher2.batch.verify_trail import check_expected, check_trail, kept_hashes
 from cher2.errors import Cher2Error, SegmenterError, StudyError
 from cher2.images.files import ImageFile, find_image_files
 from cher2.protocol import Protocol
 from cher2.study.folder import Study, file_of
 from cher2.study.provenance import read_provenance
+from cher2.study.trail import read_trail
 
 SAMPLE = 5
 """Frames that are measured again where nobody says how many."""
@@ -43,6 +45,7 @@ def verify_study(
     seed: int | None = None,
     workers: int | None = None,
     reviews: str = "",
+    expect: Sequence[str] = (),
     progress: Report | None = None,
 ) -> Verification:
     """Compute parts of a study again, compare all its fingerprints and tables, and say what differs.
@@ -62,6 +65,8 @@ def verify_study(
         Worker processes; as many as pay where it is left out; 1 stays in this process.
     reviews : str
         The database of readers' decisions, as of :func:`cher2.review.open_log.open_log`.
+    expect : sequence of str
+        Hashes of entries of the log or of the trail that were kept elsewhere: each must still be there.
     progress : callable, optional
         Called with the steps that are done and their number.
 
@@ -72,11 +77,11 @@ def verify_study(
     Raises
     ------
     StudyError
-        The folder is no study, or its list of samples cannot be read.
+        The folder is no study, its list of samples cannot be read, or what is expected is no hash.
     ProtocolError
         Its protocol cannot be read.
     """
-    home = Study.open(study)
+    home, kept = Study.open(study), kept_hashes(expect)
     seed = secrets.randbelow(2**32) if seed is None else seed
     checking = _Checking(home, home.protocol, home.samples, progress or (lambda done, total: None))
     checking.add(check_structure(home))
@@ -87,7 +92,7 @@ def verify_study(
             checking.take_file(result, str(task.arguments[0]))
         for task, result in engine(checking.sample_tasks()):
             checking.take_sample(result, str(task.arguments[0]))
-    tables, n_decisions = checking.records(reviews)
+    tables, n_decisions = checking.records(reviews, kept)
     checking.add(check_provenance(home, checking.record))
     return Verification(
         findings=tuple(sorted(checking.findings, key=lambda finding: _ORDER.index(finding.check))),
@@ -102,7 +107,7 @@ def verify_study(
 
 
 _ORDER: tuple[Check, ...] = (
-    *("structure", "inputs", "files", "measured", "graded", "derived", "decisions", "provenance"),
+    *("structure", "inputs", "files", "measured", "graded", "derived", "decisions", "trail", "provenance"),
 )
 
 
@@ -236,20 +241,23 @@ class _Checking:
             self.add([Finding("graded", "unverified", f"it could not be graded again: {result}", name)])
         self._step()
 
-    def records(self, reviews: str) -> tuple[tuple[str, ...], int]:
-        """Check derived tables and decisions; return which tables were compared, and how many decisions there are."""
+    def records(self, reviews: str, expect: Sequence[str]) -> tuple[tuple[str, ...], int]:
+        """Check derived tables, decisions and trail; return which tables were compared, and the number of decisions."""
         try:
+            trail = read_trail(self.study.path)
+            self.add(check_trail(self.study, trail, self.record))
             with shadow_of(self.study) as shadow:
-                found, n_decisions = check_decisions(shadow, reviews)
+                found, hashes = check_decisions(shadow, reviews, trail)
                 self._step()
                 self.add(found)
+                self.add(check_expected(expect, hashes, trail))
                 found, tables = check_derived(self.study, shadow, reviews)
                 self._step()
                 self.add(found)
         except (StudyError, OSError) as error:
             self.add([Finding("derived", "unverified", f"no temporary folder can be used ({error})")])
             return (), 0
-        return tables, n_decisions
+        return tables, len(hashes)
 
     def _step(self) -> None:
         self.done += 1

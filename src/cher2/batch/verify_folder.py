@@ -19,9 +19,10 @@ from cher2.study.folder import Study, image_id
 from cher2.study.identity import IDENTITY
 from cher2.study.machine import describe_machine
 from cher2.study.provenance import digest_of_images, runs_of, software
+from cher2.study.trail import TRAIL
 
 KNOWN = {
-    *("protocol.toml", "samples.csv", "clinical.csv", "provenance.json", IDENTITY, "images", ".measured", EDITS),
+    *("protocol.toml", "samples.csv", "clinical.csv", "provenance.json", IDENTITY, "images", ".measured", EDITS, TRAIL),
     BACKUPS,
     *("cells.csv", "patients.csv", "quality.csv", "errors.csv", "comparison.csv", "survival.csv", "report.html", LOST),
     *("agreement.csv", "protocol_calibrated.toml", "celltracks.csv", "celltracks_cells.csv"),

@@ -18,8 +18,11 @@ from cher2.batch.table_differences import compare_texts
 from cher2.errors import Cher2Error, ReviewError, StudyError
 from cher2.report.derive import derive
 from cher2.review.backups import BACKUPS
+from cher2.review.chain import broken_entries
 from cher2.review.decisions import REFERRING, Decision
 from cher2.review.ledger import Ledger
+from cher2.review.log_copy import copy_decisions
+from cher2.review.log_state import noted_heads
 from cher2.review.open_log import REVIEWS, VARIABLE, open_log, was_reviewed
 from cher2.review.outline_log import EDITS, has_corrections
 from cher2.review.outlines import lost_corrections
@@ -29,6 +32,7 @@ from cher2.review.sql_log import SqlLog
 from cher2.study.folder import Study
 from cher2.study.score_file import labels_fingerprint
 from cher2.study.tables import read_csv
+from cher2.study.trail import Trail
 
 KEYS = {
     "cells.csv": ("image", "object_id"),
@@ -40,11 +44,11 @@ KEYS = {
 }
 """The derived tables, and the columns that tell their rows apart."""
 
-LINKED = ("images", "protocol.toml", "samples.csv", "clinical.csv", "errors.csv", "study_id", "provenance.json", EDITS)
-LINKED += (BACKUPS,)
+LINKED = (
+    *("images", "protocol.toml", "samples.csv", "clinical.csv", "errors.csv", "study_id", "provenance.json"),
+    *(EDITS, BACKUPS),
+)
 """What the temporary folder shares with the study."""
-
-_COPIES = 5
 
 
 @contextmanager
@@ -58,7 +62,7 @@ def shadow_of(study: Study) -> Iterator[Study]:
         for entry in LINKED:
             if (study.path / entry).exists():
                 _link(study.path / entry, folder / entry)
-        _copy_decisions(study.path, folder)
+        copy_decisions(study.path, folder)
         yield Study(folder)
 
 
@@ -68,28 +72,6 @@ def _link(source: Path, path: Path) -> None:
         path.symlink_to(source.resolve(), target_is_directory=source.is_dir())
     except OSError:
         (shutil.copytree if source.is_dir() else shutil.copyfile)(source, path)
-
-
-def _copy_decisions(source: Path, folder: Path) -> None:
-    """Copy the database and its write-ahead log as they were at one moment, while somebody may be reviewing."""
-    for _ in range(_COPIES):
-        before = _stamps(source)
-        for name in before:
-            shutil.copyfile(source / name, folder / name)
-        if _stamps(source) == before:
-            return
-        for name in before:
-            (folder / name).unlink(missing_ok=True)
-    raise ReviewError(
-        "decisions are being stored all the time",
-        where=str(source / REVIEWS),
-        remedy="Verify when the review is closed",
-    )
-
-
-def _stamps(folder: Path) -> dict[str, tuple[int, int]]:
-    paths = [folder / f"{REVIEWS}{suffix}" for suffix in ("", "-wal", "-journal")]
-    return {path.name: (path.stat().st_size, path.stat().st_mtime_ns) for path in paths if path.exists()}
 
 
 def check_derived(study: Study, shadow: Study, reviews: str) -> tuple[list[Finding], tuple[str, ...]]:
@@ -127,31 +109,32 @@ def _compare(stored: Path, again: Path, keys: Sequence[str]) -> list[Finding]:
     return found or [Finding("derived", "note", what, stored.name)]
 
 
-def check_decisions(shadow: Study, reviews: str) -> tuple[list[Finding], int]:
+def check_decisions(shadow: Study, reviews: str, trail: Trail) -> tuple[list[Finding], list[str]]:
     """Check the chain of the log of decisions, that each decision has its cell, and the corrected outlines.
 
     Returns
     -------
     list of Finding
-    int
-        Decisions in the log.
+    list of str
+        The hashes of the log's entries.
     """
-    found, where = list(_outlines(shadow)), ""
+    found, where, heads = list(_outlines(shadow)), "", noted_heads(trail.events)
     if not (reviews or os.environ.get(VARIABLE) or was_reviewed(shadow.path)):
-        return found, 0
+        gone = broken_entries([], *heads)
+        return [*found, *(_finding("differs", f"entry {entry.entry}: {entry.what}", REVIEWS) for entry in gone)], []
     try:
         with closing(open_log(shadow, reviews)) as log:
             where = REVIEWS if Path(log.where).name == REVIEWS else log.where
             rows = log.rows() if isinstance(log, SqlLog) else []
-            broken = log.broken_entries() if isinstance(log, SqlLog) else []
+        broken = broken_entries(rows, *heads)
         found += [_finding("differs", f"entry {entry.entry}: {entry.what}", where) for entry in broken]
         decisions = [decision_of(row, where) for row in rows]
         found += _without_cell(shadow, decisions, where)
     except ReviewError as error:
-        return [*found, _finding("differs", f"the decisions cannot be read: {error.what}", where or REVIEWS)], 0
+        return [*found, _finding("differs", f"the decisions cannot be read: {error.what}", where or REVIEWS)], []
     except StudyError as error:
-        return [*found, _finding("unverified", f"decisions cannot be put to cells: {error.what}", where)], 0
-    return found, len(decisions)
+        return [*found, _finding("unverified", f"decisions cannot be put to cells: {error.what}", where)], []
+    return found, [str(row["hash"]) for row in rows]
 
 
 def _finding(level: Level, what: str, where: str) -> Finding:

@@ -13,6 +13,7 @@ from cher2.exchange.imported_cells import CellsOfStudy
 from cher2.review.decisions import Decision
 from cher2.review.log import DecisionLog
 from cher2.study.folder import Study
+from cher2.study.trail import add_event, sha256_of
 
 REASONS = 20
 """Rows that are named where a file is refused."""
@@ -47,8 +48,8 @@ class Imported:
 def import_decisions(study: Study, log: DecisionLog, path: Path, reader: str = "") -> Imported:
     """Bring the decisions of a CSV file into the log of a study.
 
-    Importing the same file again stores nothing twice. The log's order is that of storing: what is imported comes
-    after what is there, whatever its time says.
+    The study's trail notes what was imported. Importing the same file again stores nothing twice. The log's order is
+    that of storing: what is imported comes after what is there, whatever its time says.
 
     Parameters
     ----------
@@ -83,7 +84,10 @@ def import_decisions(study: Study, log: DecisionLog, path: Path, reader: str = "
         )
     known = {entry.decision_id for entry in entries}
     new = [row for row in checked.rows if isinstance(row, Decision) and row.decision_id not in known]
-    log.append(new)
+    stored = [decision.entry for decision in log.append(new)]
+    if stored:
+        facts = {"file": path.name, "sha256": sha256_of(path), "entries": [min(stored), max(stored)]}
+        add_event(study.path, "imported", reader.strip(), **facts)
     return Imported(len(new), len(rows) - len(new), checked.on_copies)
 
 

@@ -30,10 +30,12 @@ from cher2.napari.review_keys import ReviewShortcuts, main_window
 from cher2.napari.review_panel import ReviewPanel
 from cher2.napari.unsaved_work import may_close
 from cher2.review.background_log import BackgroundLog
+from cher2.review.log_state import note_review
 from cher2.review.open_log import open_to_write
 from cher2.review.queues import QUEUES
 from cher2.review.session import ReviewSession
 from cher2.study.folder import Study
+from cher2.study.trail import What
 
 LEFT_OFF = "Where I left off"
 
@@ -61,6 +63,7 @@ class ReviewWidget(QWidget):
         self.note = ""
         self._shortcuts: ReviewShortcuts | None = None
         self._window: QWidget | None = None
+        self._reviews, self._is_noted = "", True
         self.study, self.reader, self.reviews = QLineEdit(), QLineEdit(login_name()), QLineEdit()
         self.browse_button, self.open_button = QPushButton("Choose…"), QPushButton("Review")
         self.queue, self.blind = QComboBox(), QCheckBox("Blind: hide grades, patients and cohorts")
@@ -114,6 +117,8 @@ class ReviewWidget(QWidget):
         self.panel = ReviewPanel(self._viewer, session, images, note=self.note)
         self._column.addWidget(self.panel, 1)
         self.form.hide()
+        self._reviews, self._is_noted = reviews, not opened.read_only
+        self._note("review_opened", session)
         window = main_window(self)
         if isinstance(window, QMainWindow):
             # The current cell has the whole height; gallery and plot are wide rather than high.
@@ -163,12 +168,23 @@ class ReviewWidget(QWidget):
             panel.close_review()
         except Cher2Error as error:
             show_error(str(error))
+        self._note("review_closed", panel.session)
         # The reader may have closed the dock, or the whole window, before.
         if panel.cells.parent() is not None:
             self._viewer.window.remove_dock_widget(panel.cells)
         panel.setParent(None)
         panel.deleteLater()
         self.form.show()
+
+    def _note(self, what: What, session: ReviewSession) -> None:
+        """Let the study's trail note that a review was opened or closed; where it cannot, the reader is told."""
+        if not self._is_noted:
+            return
+        facts = {"blind": session.blind, "queue": session.queue.name}
+        try:
+            note_review(session.study, what, session.reader, self._reviews, **facts)
+        except Cher2Error as error:
+            show_error(str(error))
 
     def event(self, event: QEvent | None) -> bool:
         """Take the keys along when the dock moves to another window, and let go when it is closed."""

@@ -25,10 +25,12 @@ from cher2.report.cell_table import CellTable, no_cells
 from cher2.report.image_quality import QUALITY, quality_of_study
 from cher2.report.operator_ctcs import OperatorComparison, compare_with_operator, write_comparison
 from cher2.review.decisions_csv import decisions_csv, guarded
+from cher2.review.log_state import LogState, head_fact, log_state, noted_heads
 from cher2.review.open_log import stored_decisions
 from cher2.review.results import LOST, ReviewSummary, StudyReadings, scan_reviewed, study_readings
 from cher2.study.folder import Study
 from cher2.study.tables import csv_text, read_csv, replaced_whole, write_csv, write_whole
+from cher2.study.trail import add_event, read_trail
 
 _COUNTED = [column.name for column in COLUMNS if column.name in COUNTED]
 
@@ -57,6 +59,8 @@ class Derived:
         The CTCs that CellTracks' operator selected beside the study's; None without CellTracks exports.
     quality : StudyQuality or None
         How good the images and the staining are, as in quality.csv.
+    log : LogState
+        The newest entry of the readers' log, and where the log was altered.
     """
 
     cell_table: CellTable
@@ -68,11 +72,13 @@ class Derived:
     review: ReviewSummary = field(default_factory=ReviewSummary)
     operator: OperatorComparison | None = None
     quality: StudyQuality | None = None
+    log: LogState = field(default_factory=LogState)
 
     def notes(self) -> list[str]:
         """Say in words what else is to be known of the tables."""
         quality = [] if self.quality is None else self.quality.notes()
-        return [*quality, *self.review.notes(), *([] if self.operator is None else [str(self.operator)])]
+        altered = [note] if (note := self.log.note()) else []
+        return [*altered, *quality, *self.review.notes(), *([] if self.operator is None else [str(self.operator)])]
 
     @property
     def cells(self) -> pd.DataFrame:
@@ -129,7 +135,15 @@ def derive(study: Study, clinical: pd.DataFrame | None = None, reviews: str = ""
     operator = compare_with_operator(study, cells)
     write_comparison(study, operator)
     flow = _flow(study, patients)
-    return Derived(cells, patients, flow, comparison, reason, survival, review, operator, source.quality)
+    state = _noted(study, log_state(study, reviews))
+    return Derived(cells, patients, flow, comparison, reason, survival, review, operator, source.quality, state)
+
+
+def _noted(study: Study, state: LogState) -> LogState:
+    """Let the trail note a log's newest entry, unless it has done so already."""
+    if state.head.entry and not state.broken and state.head not in noted_heads(read_trail(study.path).events):
+        add_event(study.path, "derived", decisions=head_fact(state.head))
+    return state
 
 
 def summarise_study(study: Study, reviews: str = "") -> tuple[pd.DataFrame, ReviewSummary]:

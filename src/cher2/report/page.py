@@ -92,6 +92,8 @@ class PageContent:
         Who was screened, left out and analysed; not shown where it is None.
     review : str
         How much readers have judged, as a sentence without its full stop; empty where nothing was.
+    log_head : str
+        The newest entry of the readers' log, in words; empty where there is none.
     sections : Sections
         What is shown beside the tables.
     """
@@ -110,6 +112,7 @@ class PageContent:
     no_comparison: str = ""
     flow: ExclusionFlow | None = None
     review: str = ""
+    log_head: str = ""
     sections: Sections = field(default_factory=Sections)
 
 

@@ -66,6 +66,7 @@ def _last_line(made_from: str, text: bytes) -> bytes:
 
 def _made_from(study: Study, derived: Derived, said: Sequence[str]) -> str:
     words = [*said, *derived.review.notes(), str(derived.review), derived.no_comparison]
+    words += [derived.log.head.hash, derived.log.note()]
     parts = [
         study.path.absolute().name,
         read_provenance(study.path).get("images"),

@@ -71,11 +71,18 @@ def write_report(
         no_comparison=derived.no_comparison.rstrip("."),
         flow=derived.flow,
         review=str(derived.review) if derived.review.reviewed else "",
+        log_head=_head_words(derived),
         sections=sections,
     )
     page = study.path / PAGE
     write_whole(page, render_page(content).encode())
     return page
+
+
+def _head_words(derived: Derived) -> str:
+    """Say which entry of the readers' log is the newest: a page that is kept elsewhere shows later what is gone."""
+    head = derived.log.head
+    return f"{head.entry} entries, the newest with the hash {head.hash}" if head.entry else ""
 
 
 def is_synthetic(study: Study) -> bool:

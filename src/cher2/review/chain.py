@@ -2,8 +2,8 @@
 
 Every entry carries the hash of the one before it, and its own: SHA-256 over that hash and the decision. Nothing here
 is secret, so the chain shows a mistake and a clumsy hand, not somebody who computes all later hashes anew; and that
-the newest entries were cut off does not show either. Whoever must know both keeps a :class:`Head` elsewhere, in a
-report or on paper, and compares.
+the newest entries were cut off does not show either. Both show against a :class:`Head` that was noted elsewhere: the
+study's trail (:mod:`cher2.study.trail`) notes one with every event, and a report or a piece of paper can.
 """
 
 from __future__ import annotations
@@ -80,9 +80,7 @@ def hash_of(previous_hash: str, values: Mapping[str, Any]) -> str:
     return hashlib.sha256(f"{previous_hash}\n{canonical_json(values)}".encode()).hexdigest()
 
 
-def broken_entries(
-    rows: Iterable[Mapping[str, Any]], head: Head | None = None, after: Head | None = None
-) -> list[BrokenEntry]:
+def broken_entries(rows: Iterable[Mapping[str, Any]], *heads: Head, after: Head | None = None) -> list[BrokenEntry]:
     """Return the places where a log was altered, in order; none where it is as it was written.
 
     An entry that was altered, removed from the middle or inserted shows. That the last entries were removed shows
@@ -93,8 +91,8 @@ def broken_entries(
     ----------
     rows : iterable of mapping
         The entries of one study in order, with all fields of a decision, ``previous_hash`` and ``hash``.
-    head : Head, optional
-        The newest entry as it was known at some earlier time.
+    *heads : Head
+        The newest entries as they were known at earlier times.
     after : Head, optional
         The entry before the first of `rows`, where they are not those from the beginning.
 
@@ -104,15 +102,22 @@ def broken_entries(
         After each the chain is taken up again from the entry's stored hash, so that one fault is told once.
     """
     broken = []
+    noted: dict[int, set[str]] = {}
+    for head in heads:
+        noted.setdefault(head.entry, set()).add(head.hash)
     last = Head() if after is None else after
     for row in rows:
         entry = row["entry"]
+        if not isinstance(entry, int):
+            broken.append(BrokenEntry(last.entry + 1, "its number was altered"))
+            continue
         broken += [BrokenEntry(entry, what) for what in _faults(row, last)]
-        if head is not None and entry == head.entry and row["hash"] != head.hash:
+        if noted.get(entry, set()) - {row["hash"]}:
             broken.append(BrokenEntry(entry, "it is not the entry that was noted earlier"))
         last = Head(entry, row["hash"])
-    if head is not None and last.entry < head.entry:
-        broken.append(BrokenEntry(last.entry + 1, f"the entries from here to {head.entry} were removed"))
+    newest = max(noted, default=0)
+    if last.entry < newest:
+        broken.append(BrokenEntry(last.entry + 1, f"the entries from here to {newest} were removed"))
     return broken
 
 
@@ -121,6 +126,8 @@ def _faults(row: Mapping[str, Any], last: Head) -> list[str]:
     faults = []
     if row["entry"] > last.entry + 1:
         faults.append(f"the entries from {last.entry + 1} to {row['entry'] - 1} were removed")
+    elif row["entry"] <= last.entry:
+        faults.append(f"there is another entry {row['entry']}: one of the two was inserted")
     elif row["previous_hash"] != last.hash:
         faults.append("it does not follow the entry before it: one of the two was inserted or exchanged")
     try:

@@ -18,13 +18,14 @@ from typing import Any, Literal, Self, get_args
 import numpy as np
 import pandas as pd
 
-from cher2.errors import ReviewError
+from cher2.errors import ReviewError, StudyError
 from cher2.review.decisions import MOST_TEXT, utc_now
 from cher2.review.outline import Outline, Place
 from cher2.study.folder import Study, image_id
 from cher2.study.tables import write_whole
+from cher2.study.trail import EDITS as EDITS
+from cher2.study.trail import add_event, sha256_of
 
-EDITS = "edits"
 FORMAT = 1
 """Version of the files; what a later version wrote is refused, not misread."""
 
@@ -157,7 +158,7 @@ def read_corrections(study: Study, image: str) -> list[Correction]:
 
 
 def write_correction(study: Study, correction: Correction) -> Path:
-    """Add a correction to those of its image; on the disk when this returns.
+    """Add a correction to those of its image, and to the study's trail; on the disk when this returns.
 
     Raises
     ------
@@ -170,6 +171,13 @@ def write_correction(study: Study, correction: Correction) -> Path:
     path = folder / f"{last + 1:04d}-{correction.correction_id[:12]}.json"
     text = json.dumps(correction.as_dict(), indent=1, sort_keys=True, allow_nan=False)
     write_whole(path, f"{text}\n".encode())
+    said = {"image": correction.image, "action": correction.action, "sha256": sha256_of(path)}
+    try:
+        add_event(study.path, "outline", correction.reader, file=path.relative_to(study.path).as_posix(), **said)
+    except StudyError:
+        # What the trail does not know would be taken for a forgery: nothing is saved, and the reader is told so.
+        path.unlink(missing_ok=True)
+        raise
     return path
 
 

@@ -219,9 +219,9 @@ class SqlLog(ABC):
         """Return the newest entry: kept elsewhere, it shows later that nothing was cut off."""
         return self._run(lambda connection: _head(connection, self._study), writes=False)
 
-    def broken_entries(self, head: Head | None = None) -> list[BrokenEntry]:
+    def broken_entries(self, *heads: Head) -> list[BrokenEntry]:
         """Return the places where the log was altered (:func:`cher2.review.chain.broken_entries`)."""
-        return self._run(lambda connection: broken_entries(self._all(connection), head), writes=False)
+        return self._run(lambda connection: broken_entries(self._all(connection), *heads), writes=False)
 
     def bookmark(self, reader: str) -> Bookmark | None:
         """Return where a reader was; None where nobody knows."""

@@ -31,6 +31,7 @@ from cher2.study.fingerprints import digest_of
 from cher2.study.folder import Study, file_of
 from cher2.study.machine import describe_machine
 from cher2.study.tables import write_whole
+from cher2.study.trail import add_event, read_trail
 
 WRITTEN_BY_RUN = ("protocol.toml", "samples.csv", "errors.csv")
 """Files of a study that only ``cher2 run`` writes, so that their digests hold until the next run."""
@@ -168,6 +169,8 @@ def write_provenance(
 ) -> None:
     """Write ``provenance.json`` into a study folder: the newest run, and under ``runs`` every run in order.
 
+    The run is added to the study's trail (:mod:`cher2.study.trail`), which it names as it was before.
+
     Parameters
     ----------
     study, images : Path
@@ -204,8 +207,17 @@ def write_provenance(
         "ended": now(),
         **facts,
     }
+    number, newest = read_trail(study).head
+    run["trail"] = {"number": number, "hash": newest}
     record = {**run, "runs": [*runs_of(read_provenance(study)), run]}
     write_whole(study / "provenance.json", (json.dumps(record, indent=1, sort_keys=True) + "\n").encode())
+    settings = protocol.model_dump(mode="json")
+    add_event(study, "run", ended=run["ended"], digest=digest_of_run(run), protocol=run["protocol"], settings=settings)
+
+
+def digest_of_run(run: Mapping[str, Any]) -> str:
+    """Return the digest of a run of ``provenance.json``, by which the study's trail knows it."""
+    return hashlib.sha256(json.dumps(run, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
 
 
 def digest_of_images(study: Study) -> str:

@@ -131,7 +131,8 @@ def back_up(path: Path, study: str, timeout_s: float) -> Backup | None:
         raise _not_made(unreachable(error, folder)) from error
     finally:
         for left in (partial, partial.with_name(f"{partial.name}-journal")):
-            left.unlink(missing_ok=True)
+            if left.exists():
+                left.unlink()
     return backup
 
 

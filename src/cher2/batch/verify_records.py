@@ -18,7 +18,7 @@ from cher2.batch.table_differences import compare_texts
 from cher2.errors import Cher2Error, ReviewError, StudyError
 from cher2.report.derive import derive
 from cher2.review.backups import BACKUPS
-from cher2.review.decisions import REFERRING, Decision
+from cher2.review.decisions import REFERRING, Decision, times_set_back
 from cher2.review.ledger import Ledger
 from cher2.review.open_log import REVIEWS, VARIABLE, open_log, was_reviewed
 from cher2.review.outline_log import EDITS, has_corrections
@@ -40,8 +40,8 @@ KEYS = {
 }
 """The derived tables, and the columns that tell their rows apart."""
 
-LINKED = ("images", "protocol.toml", "samples.csv", "clinical.csv", "errors.csv", "study_id", "provenance.json", EDITS)
-LINKED += (BACKUPS,)
+LINKED: tuple[str, ...] = ("images", "protocol.toml", "samples.csv", "clinical.csv", "errors.csv", "study_id")
+LINKED += ("provenance.json", EDITS, BACKUPS)
 """What the temporary folder shares with the study."""
 
 _COPIES = 5
@@ -147,6 +147,12 @@ def check_decisions(shadow: Study, reviews: str) -> tuple[list[Finding], int]:
         found += [_finding("differs", f"entry {entry.entry}: {entry.what}", where) for entry in broken]
         decisions = [decision_of(row, where) for row in rows]
         found += _without_cell(shadow, decisions, where)
+        if back := times_set_back(decisions):
+            what = (
+                f"{len(back)} decisions, the first is entry {back[0].entry}, bear a time before that of an earlier "
+                "entry: a clock was set back, or they were imported; the order of the entries holds"
+            )
+            found.append(_finding("note", what, where))
     except ReviewError as error:
         return [*found, _finding("differs", f"the decisions cannot be read: {error.what}", where or REVIEWS)], 0
     except StudyError as error:

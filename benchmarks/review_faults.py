@@ -13,60 +13,27 @@ import contextlib
 import os
 import random
 import shutil
-import subprocess
 import sys
 import tempfile
 import time
 import uuid
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "review"))
 
 import numpy as np
+import review_damage as more
 from appending import CONTEXT, append_under_limit, asked, decision, hold, kill_at_random, open_at, start, try_as
+from fault_row import Row, refused, small_disk
 from private_postgres import PrivatePostgres
 
 from cher2.errors import ReviewError
-from cher2.review.log import DecisionLog
 from cher2.review.sqlite_log import SqliteLog
 
 MARK_MS = 10.0
 NOBODY = 65534
-
-
-@dataclass
-class Row:
-    """What came of one fault."""
-
-    fault: str
-    tried: int = 0
-    taken: int = 0
-    lost: int = 0
-    doubled: int = 0
-    unclear: list[str] = field(default_factory=list)
-
-    def compare(self, taken: list[str], log: DecisionLog) -> None:
-        """Count the decisions that were taken, and those of them that the log does not hold just once."""
-        stored = [entry.decision_id for entry in log.entries()]
-        self.taken += len(taken)
-        self.lost += len(set(taken) - set(stored)) + len(log.broken_entries())
-        self.doubled += len(stored) - len(set(stored))
-
-    def judge(self, message: str, *words: str) -> None:
-        """Keep a message that does not say what is wrong, where and what to do, in one line."""
-        if not all(word in message for word in words) or message.count(". ") < 1 or len(message) > 400:
-            self.unclear.append(message)
-
-    @property
-    def failed(self) -> bool:
-        """Whether anything went wrong."""
-        return bool(self.lost or self.doubled or self.unclear)
-
-    def __str__(self) -> str:
-        numbers = (self.tried, self.taken, self.lost, self.doubled, len(self.unclear))
-        return f"{self.fault:<52}" + "".join(f"{number:>9}" for number in numbers)
 
 
 def killed(row: Row, places: list[str], kills: int, folder: Path) -> None:
@@ -79,34 +46,6 @@ def killed(row: Row, places: list[str], kills: int, folder: Path) -> None:
             row.tried += 1
         with contextlib.closing(open_at(place, study)) as log:
             row.compare(told.read_text().split() if told.exists() else [], log)
-
-
-def refused(row: Row, log: DecisionLog, mend: Callable[[], object], *words: str) -> None:
-    """Append during a fault, then the same again after it; what had been stored before must still be there."""
-    row.tried += 1
-    before = [entry.decision_id for entry in log.append([decision(1), decision(2)])] if not row.taken else []
-    new = [decision(3), decision(4)]
-    try:
-        log.append(new)
-        row.unclear.append("nothing was said")
-    except ReviewError as error:
-        row.judge(str(error), *words)
-    mend()
-    row.compare(before + [entry.decision_id for entry in log.append(new)], log)
-
-
-@contextlib.contextmanager
-def small_disk(folder: Path) -> Iterator[Path | None]:
-    """Mount a disk of 1 MB; give None where the system does not let us."""
-    disk = folder / "small"
-    disk.mkdir()
-    command = ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", disk]
-    mounted = os.getuid() == 0 and subprocess.run(command, capture_output=True, check=False).returncode == 0
-    try:
-        yield disk if mounted else None
-    finally:
-        if mounted:
-            subprocess.run(["umount", disk], check=True)
 
 
 def full_disk(row: Row, folder: Path) -> None:
@@ -230,42 +169,85 @@ def commits(place: str, count: int = 1000) -> bool:
     return missed
 
 
-def main() -> int:
-    """Try every fault, print a row each; return 1 where anything went wrong."""
-    options = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
-    options.add_argument("--kills", type=int, default=200, help="kills on each database (default 200)")
-    kills = options.parse_args().kills
+def fault_rows(kills: int = 200, tell: Callable[[Row], object] = print) -> list[Row]:
+    """Try every fault; return a row of each.
+
+    Parameters
+    ----------
+    kills : int
+        Kills on each database.
+    tell : callable
+        Called with each row as soon as it is there.
+    """
     rows: list[Row] = []
 
     def fault(name: str, call: Callable[..., None], *arguments: object) -> None:
         rows.append(Row(name))
         call(rows[-1], *arguments)
-        print(rows[-1], flush=True)
+        tell(rows[-1])
 
     folder = Path(tempfile.mkdtemp(prefix="cher2-faults-"))
     server = PrivatePostgres(fsync=True)
     try:
         server.start()
-        print(f"{'fault':<52}{'tried':>9}{'taken':>9}{'lost':>9}{'doubled':>9}{'unclear':>9}")
         files = [str(folder / f"killed_{number}.sqlite") for number in range(10)]
         fault("SQLite: a program is killed", killed, files, kills, folder)
+        rollback = [str(folder / f"rollback_{number}.sqlite") for number in range(10)]
+        for file in rollback:
+            SqliteLog(file, "made").close()
+            more.stop_writing_ahead(Path(file), 1.0)
+        fault("SQLite, as on a network: a program is killed", killed, rollback, kills, folder)
+        for ahead in (True, False):
+            name = f"SQLite{'' if ahead else ', as on a network'}: four programs write at once"
+            fault(name, partial(more.many_writers, ahead=ahead), folder / f"many_{ahead}.sqlite")
         fault("SQLite: the disk is full", full_disk, folder)
+        fault("SQLite: the disk is full in a session", more.session_on_full_disk, folder)
         fault("SQLite: the folder is read-only", read_only, folder)
+        fault("SQLite: a reviewed study is read-only", more.reviewed_and_read_only, folder)
+        fault("SQLite: no file can be opened any more", more.out_of_handles, folder / "handles.sqlite")
+        fault("SQLite: the clock is set back", more.clock_set_back, folder / "clock.sqlite")
         fault("SQLite: another program holds the file", locked, folder / "locked.sqlite")
         fault("SQLite: the file is moved away", moved, folder / "moved.sqlite")
-        fault("SQLite: the file is damaged, and restored", damaged, folder / "damaged.sqlite")
+        fault("SQLite: the file is damaged, and put back", damaged, folder / "damaged.sqlite")
+        for name, damage in more.DAMAGES.items():
+            fault(f"SQLite: {name}, and restored", more.damaged_and_restored, folder, damage, max(1, kills // 20))
         fault("PostgreSQL: a program is killed", killed, [server.url()], kills, folder)
         fault("PostgreSQL: the server crashes and comes back", lost_server, server, 5)
         fault("PostgreSQL: the server restarts between decisions", restarted_server, server, 5)
-        print()
-        bare_writes(folder / "page")
-        missed = [commits(place) for place in (str(folder / "commits.sqlite"), server.url())]
+        fault("PostgreSQL: connections are cut", more.cut_connection, server, 5)
+        fault("PostgreSQL: wrong password, no such database", more.refused_by_server, server)
+        fault("PostgreSQL: the database is dropped", more.dropped_database, server)
     finally:
         server.remove()
         shutil.rmtree(folder)
+    return rows
+
+
+def commit_times() -> bool:
+    """Print what a commit takes on each database; return whether the mark is missed."""
+    folder = Path(tempfile.mkdtemp(prefix="cher2-faults-"))
+    server = PrivatePostgres(fsync=True)
+    try:
+        server.start()
+        bare_writes(folder / "page")
+        return sum(commits(place) for place in (str(folder / "commits.sqlite"), server.url())) > 0
+    finally:
+        server.remove()
+        shutil.rmtree(folder)
+
+
+def main() -> int:
+    """Try every fault, print a row each; return 1 where anything went wrong."""
+    options = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
+    options.add_argument("--kills", type=int, default=200, help="kills on each database (default 200)")
+    kills = options.parse_args().kills
+    print(f"{'fault':<58}{'tried':>9}{'taken':>9}{'lost':>9}{'wrong':>9}{'unclear':>9}")
+    rows = fault_rows(kills, lambda row: print(row, flush=True))
     for message in (message for row in rows for message in row.unclear):
         print(f"unclear: {message}")
-    return int(any(row.failed for row in rows) or any(missed))
+    print()
+    missed = commit_times()
+    return int(any(row.failed for row in rows) or missed)
 
 
 if __name__ == "__main__":

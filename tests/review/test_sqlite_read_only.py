@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
+import sqlite3
 import tempfile
 from pathlib import Path
 
@@ -32,7 +33,7 @@ def read_as(user, path, answer) -> None:
     except ReviewError as error:
         said = str(error)
     log.set_bookmark("Eva", Bookmark("patient", "a", 1))
-    names = sorted(os.listdir(Path(path).parent))
+    names = sorted(file.name for file in Path(path).parent.iterdir())
     answer.send((may_only_be_read(Path(path)), len(log.entries()), log.bookmark("Eva"), said, log.note, names))
 
 
@@ -63,14 +64,12 @@ def test_decisions_are_read_and_none_is_stored(folder, state):
         elif state in ("closed", "rollback journal"):
             log.close()
         if state == "rollback journal":
-            import sqlite3
-
             with contextlib.closing(sqlite3.connect(path)) as plain:
                 plain.execute("PRAGMA journal_mode=DELETE")
         for file in folder.iterdir():
             file.chmod(0o444)
         folder.chmod(0o555)
-        before = sorted(os.listdir(folder))
+        before = sorted(file.name for file in folder.iterdir())
         user = NOBODY if os.getuid() == 0 else None
         only_read, count, bookmark, said, note, after = asked(read_as, user, str(path))
         folder.chmod(0o755)

@@ -19,7 +19,7 @@ from cher2.errors import Cher2Error, ReviewError, StudyError
 from cher2.report.derive import derive
 from cher2.review.backups import BACKUPS
 from cher2.review.chain import broken_entries
-from cher2.review.decisions import REFERRING, Decision
+from cher2.review.decisions import REFERRING, Decision, times_set_back
 from cher2.review.ledger import Ledger
 from cher2.review.log_copy import copy_decisions
 from cher2.review.log_state import noted_heads
@@ -130,6 +130,12 @@ def check_decisions(shadow: Study, reviews: str, trail: Trail) -> tuple[list[Fin
         found += [_finding("differs", f"entry {entry.entry}: {entry.what}", where) for entry in broken]
         decisions = [decision_of(row, where) for row in rows]
         found += _without_cell(shadow, decisions, where)
+        if back := times_set_back(decisions):
+            what = (
+                f"{len(back)} decisions, the first is entry {back[0].entry}, bear a time before that of an earlier "
+                "entry: a clock was set back, or they were imported; the order of the entries holds"
+            )
+            found.append(_finding("note", what, where))
     except ReviewError as error:
         return [*found, _finding("differs", f"the decisions cannot be read: {error.what}", where or REVIEWS)], []
     except StudyError as error:

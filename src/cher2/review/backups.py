@@ -119,7 +119,7 @@ def back_up(path: Path, study: str, timeout_s: float) -> Backup | None:
             if is_kept(copies, _head_of(source, study)):
                 return None
             folder.mkdir(exist_ok=True)
-            head = _copy(source, partial, study)
+            head = _copy(source, partial, study, str(path))
         number = copies[-1].number + 1 if copies else 1
         backup = _named(path, number, head)
         partial.replace(backup.path)
@@ -131,7 +131,8 @@ def back_up(path: Path, study: str, timeout_s: float) -> Backup | None:
         raise _not_made(unreachable(error, folder)) from error
     finally:
         for left in (partial, partial.with_name(f"{partial.name}-journal")):
-            left.unlink(missing_ok=True)
+            if left.exists():
+                left.unlink()
     return backup
 
 
@@ -204,7 +205,7 @@ def keep_damaged(path: Path) -> Path:
     return folder
 
 
-def _copy(source: sqlite3.Connection, partial: Path, study: str) -> Head:
+def _copy(source: sqlite3.Connection, partial: Path, study: str, where: str) -> Head:
     # Without a transaction of its own, Python's copying would wait for ever for another program.
     source.execute("BEGIN")
     source.execute("SELECT count(*) FROM sqlite_master").fetchone()
@@ -212,7 +213,7 @@ def _copy(source: sqlite3.Connection, partial: Path, study: str) -> Head:
         source.backup(target)
         # One file, to be read from anywhere; whoever puts it back by hand has a log with a rollback journal.
         target.execute("PRAGMA journal_mode=DELETE")
-        head = check_whole(target, study, str(partial.parent.parent))
+        head = check_whole(target, study, where)
     with partial.open("rb+") as file:
         os.fsync(file.fileno())
     return head

@@ -134,6 +134,22 @@ class Decision:
             )
 
 
+def times_set_back(decisions: Iterable[Decision]) -> list[Decision]:
+    """Return the entries whose time is before that of an earlier one of the same reader at the same computer.
+
+    A clock was set back there, or decisions were imported later than they were made. What holds is the order of the
+    entries; the times say only when a clock believed it to be.
+    """
+    latest: dict[tuple[str, str], str] = {}
+    back = []
+    for decision in decisions:
+        of = decision.reader, decision.machine
+        if decision.decided_at < latest.get(of, ""):
+            back.append(decision)
+        latest[of] = max(latest.get(of, ""), decision.decided_at)
+    return back
+
+
 COLUMNS = tuple(item.name for item in fields(Decision))
 """The fields of a decision in order: the columns of the log's table and of its CSV."""
 

@@ -178,7 +178,7 @@ class TestOme:
             read_image(with_header(tmp_path / "in", header(blocks=block)))
         own = '<TiffData IFD="0" FirstC="0" PlaneCount="3"/>'
         other = '<TiffData IFD="3" FirstC="3"><UUID FileName="../other.tif">urn:uuid:1</UUID></TiffData>'
-        with pytest.raises(ImageError, match=r"in another file, \.\./other\.tif"):
+        with pytest.raises(ImageError, match=r"in another file\."):
             read_image(with_header(tmp_path / "in", header(blocks=own + other)))
 
     @pytest.mark.parametrize("own", ['FileName="a.ome.tif">urn:uuid:1', 'FileName="old name.tif">urn:uuid:7'])

@@ -156,8 +156,8 @@ def _series(pixels: ElementTree.Element, uuid: str, file: OmeFile) -> _Series | 
     if blocks and not own:
         return None
     if len(own) < len(blocks):
-        foreign = next(block for block in blocks if block not in own)
-        raise file.error(f"its OME header has channels in another file, {_file_name(foreign)}")
+        # Which one is not told: what a file was once called may name a patient.
+        raise file.error("its OME header has channels in another file")
     c, z, t, rows, columns = (_size(pixels, f"Size{axis}", file) for axis in "CZTYX")
     if z > 1:
         raise z_stack(z, file.where)
@@ -178,10 +178,6 @@ def _size(pixels: ElementTree.Element, key: str, file: OmeFile) -> int:
     if not (value.isascii() and value.isdecimal() and len(value) < 12 and int(value) > 0):
         raise file.error(f'its OME header says {key}="{value[:20]}"')
     return int(value)
-
-
-def _file_name(block: ElementTree.Element) -> str:
-    return next((uuid.get("FileName", "") for uuid in _children(block, "UUID")), "")
 
 
 def _is_own(block: ElementTree.Element, uuid: str, file: OmeFile) -> bool:

@@ -264,11 +264,25 @@ def read_provenance(study: Path) -> dict[str, Any]:
 
 
 def relative_path(path: Path, start: Path) -> str:
-    """Return a path relative to a folder, with forward slashes; empty where there is none (another drive)."""
+    """Return a path relative to a folder, with forward slashes; empty where there is none (another drive).
+
+    A way that leads into the user's home folder begins there, with ``~/``: that folder's name is the user's.
+    """
+    try:
+        home = os.path.realpath(Path.home())
+    except RuntimeError:
+        home = ""
+    real = os.path.realpath(path)
+    if home and _lies_in(real, home) and not _lies_in(os.path.realpath(start), home):
+        return (Path("~") / os.path.relpath(real, home)).as_posix()
     try:
         return Path(os.path.relpath(path, start)).as_posix()
     except ValueError:
         return ""
+
+
+def _lies_in(path: str, folder: str) -> bool:
+    return Path(path).is_relative_to(folder)
 
 
 def without_places(word: str) -> str:

@@ -284,6 +284,7 @@ for _name, _command in (
     ("export", cli_review.export),
     ("import", cli_review.import_),
     ("verify", cli_study.verify),
+    ("deidentify", cli_study.deidentify),
 ):
     app.command(_name)(_command)
 

@@ -1,4 +1,4 @@
-"""The commands around a finished study: verify.
+"""The commands around a study: verify, and deidentify for what it is made of.
 
 Thin, as the others; :mod:`cher2.cli` makes them commands.
 """
@@ -6,6 +6,7 @@ Thin, as the others; :mod:`cher2.cli` makes them commands.
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -43,3 +44,49 @@ def verify(
     print(json.dumps(found.as_dict(), indent=1) if as_json else found)
     if found.exit_code:
         raise typer.Exit(found.exit_code)
+
+
+def deidentify(
+    images: Annotated[Path, typer.Argument(metavar="IMAGES", help="Folder of images, as of 'cher2 run'.")],
+    out: Annotated[Path, typer.Option("-o", "--output", metavar="OUT", help="Folder of copies to write.")],
+    names: Annotated[
+        Path | None, typer.Option(metavar="SHEET", help="New names (CSV: old, new); by default numbers.")
+    ] = None,
+    random: Annotated[
+        bool, typer.Option("--random", help="Number the patients in an order that nobody can guess.")
+    ] = False,
+    key: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write old and new names there, not in OUT; or take them.")
+    ] = None,
+    samples: Annotated[Path | None, typer.Option(metavar="F", help="Sample sheet (CSV); OUT gets a clean one.")] = None,
+    clinical: Annotated[
+        Path | None, typer.Option(metavar="F", help="Clinical table (CSV); OUT gets a clean one.")
+    ] = None,
+    protocol: Annotated[Path | None, typer.Option(metavar="F", help="Protocol (TOML) that tells channels.")] = None,
+) -> None:
+    """Copy images without what they say of persons, places and dates; text within the picture stays."""
+    from cher2.exchange.deidentify import BURNT_IN
+    from cher2.exchange.deidentify import deidentify as write_copies
+    from cher2.progress import counting
+
+    with counting("images copied") as progress:
+        done = write_copies(
+            images,
+            out,
+            protocol=protocol,
+            samples=samples,
+            clinical=clinical,
+            names=names,
+            random=random,
+            key=key,
+            progress=progress,
+        )
+    print(f"{done.images} images of {done.patients} patients, {done.files} files, each read back and compared: {out}")
+    print(f"Channels, as they are called in the copies: {', '.join(done.channels) or 'none has a name'}.")
+    print(f"{BURNT_IN}.")
+    if key is not None:
+        print(f"The key to the old names: {key}. Keep it apart from the copies.")
+    for message in done.failed["message"]:
+        print(f"Error: {message}", file=sys.stderr)
+    if len(done.failed):
+        raise typer.Exit(1 if done.images else 2)

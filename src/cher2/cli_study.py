@@ -68,14 +68,18 @@ def deidentify(
     from cher2.exchange.deidentify import BURNT_IN
     from cher2.exchange.deidentify import deidentify as write_copies
     from cher2.progress import counting
+    from cher2.protocol import Protocol
+    from cher2.report.derive import read_clinical
 
+    rules = Protocol.load(protocol) if protocol is not None else Protocol()
+    table = read_clinical(clinical, rules) if clinical is not None else None
     with counting("images copied") as progress:
         done = write_copies(
             images,
             out,
-            protocol=protocol,
+            protocol=rules,
             samples=samples,
-            clinical=clinical,
+            clinical=table,
             names=names,
             random=random,
             key=key,

@@ -23,7 +23,6 @@ from cher2.images.file_patterns import refuse_split_frames
 from cher2.images.files import ImageFile, find_image_files
 from cher2.images.places import refuse_url
 from cher2.protocol import Protocol
-from cher2.report.derive import read_clinical
 from cher2.study.samples import assign_samples
 from cher2.study.tables import write_csv
 
@@ -67,9 +66,9 @@ def deidentify(
     images: str | Path,
     out: Path,
     *,
-    protocol: Path | None = None,
+    protocol: Protocol | None = None,
     samples: Path | None = None,
-    clinical: Path | None = None,
+    clinical: pd.DataFrame | None = None,
     names: Path | None = None,
     random: bool = False,
     key: Path | None = None,
@@ -84,8 +83,12 @@ def deidentify(
     out : Path
         The folder of copies; new, empty, or that of the same command before. It gets ``samples.csv``, ``clinical.csv``
         and ``errors.csv`` with new names.
-    protocol, samples, clinical : Path, optional
-        As of ``cher2 run``.
+    protocol : Protocol, optional
+        Its channels and its pattern of files are used.
+    samples : Path, optional
+        The sample sheet, as of ``cher2 run``.
+    clinical : DataFrame, optional
+        The clinical table, as of :func:`cher2.report.derive.read_clinical`.
     names : Path, optional
         A sheet of names, as of :func:`cher2.exchange.new_names.new_names`; numbers without it.
     random : bool
@@ -106,13 +109,12 @@ def deidentify(
     """
     refuse_url(images, "the images to be copied", ImageError, "Copy them to a disk first")
     folder = Path(images)
-    rules = Protocol.load(protocol) if protocol is not None else Protocol()
+    rules = protocol or Protocol.from_dict({})
     files = find_image_files(folder, rules)
     refuse_split_frames(files, rules)
     _check_places(folder, out, key)
     table = assign_samples(files, folder, samples)
-    patients = read_clinical(clinical, rules) if clinical is not None else None
-    new = _names(files, table, patients, names, key, random=random)
+    new = _names(files, table, clinical, names, key, random=random)
     _check_out(out, new, random=random and not (key and key.exists()))
     if key is not None and not key.exists():
         write_key(new, key)
@@ -120,8 +122,8 @@ def deidentify(
     if copies:
         written = {name: list(copy.files) for name, copy in copies.items()}
         write_csv(clean_samples(table, new, written), out / SAMPLES)
-        if patients is not None:
-            write_csv(clean_clinical(patients, new, rules.cohort), out / CLINICAL)
+        if clinical is not None:
+            write_csv(clean_clinical(clinical, new, rules.cohort), out / CLINICAL)
         told = [(new.images[file.name], type(error).__name__, _nameless(error, file)) for file, error in errors]
         write_csv(pd.DataFrame(told, columns=["image", "error", "message"]), out / ERRORS)
     failed = [(file.name, type(error).__name__, str(error.within(file.name))) for file, error in errors]

@@ -56,6 +56,18 @@ def library_faults(what: str, where: str, remedy: str, faults: tuple[type[Except
         _reading.reset(token)
 
 
+def figures(value: object) -> str:
+    """Return what a field that should hold figures says, shortened; words in it, which may be a name, are not told.
+
+    Examples
+    --------
+    >>> figures("-1"), figures("Jane Doe")
+    ('-1', '...')
+    """
+    text = str(value)[:60]
+    return text if re.fullmatch(r"[-+0-9.,:()\[\]{} eE]*", text) else "..."
+
+
 def in_own_words(error: Exception) -> str:
     """Return what a library says is wrong, in one short line, without what it quotes from the file and without paths.
 

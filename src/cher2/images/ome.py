@@ -16,6 +16,7 @@ from xml.etree import ElementTree
 
 from cher2.errors import ImageError
 from cher2.images.layout import FrameLayout, length_um, pages_missing, square_pixel_um, z_stack
+from cher2.images.library_faults import figures
 
 SIMULATOR = "cher2 simulate"
 """The creator that synthetic images name."""
@@ -176,7 +177,7 @@ def _series(pixels: ElementTree.Element, uuid: str, file: OmeFile) -> _Series | 
 def _size(pixels: ElementTree.Element, key: str, file: OmeFile) -> int:
     value = pixels.get(key, "")
     if not (value.isascii() and value.isdecimal() and len(value) < 12 and int(value) > 0):
-        raise file.error(f'its OME header says {key}="{value[:20]}"')
+        raise file.error(f'its OME header says {key}="{figures(value)}"')
     return int(value)
 
 
@@ -223,7 +224,7 @@ def _planes(
 def _number(element: ElementTree.Element, key: str, default: int, file: OmeFile) -> int:
     value = element.get(key, str(default))
     if not (value.isascii() and value.isdecimal() and len(value) < 12):
-        raise file.error(f'its OME header says {key}="{value[:20]}"')
+        raise file.error(f'its OME header says {key}="{figures(value)}"')
     return int(value)
 
 

@@ -80,7 +80,6 @@ def test_no_output_holds_a_planted_name(planted, command, judge, tmp_path):
     assert set(cells["patient_id"]) == {f"P{number}" for number in range(1, 8)}
     judge(Study(study), [0, 1, 2], ["3", "not", "note"], reader="R1", reason="debris beside it")
     for words in (
-        ["report", "../study"],
         ["agreement", "../study"],
         ["calibrate", "../study", "--spill"],
         ["compare", "../study", "--clinical", "clinical.csv"],
@@ -93,7 +92,6 @@ def test_no_output_holds_a_planted_name(planted, command, judge, tmp_path):
         ["export", "../study", "--as", "anndata", "-o", "../exports/cells.h5ad"],
         ["info", "--json", *sorted(path.relative_to(planted) for path in planted.glob("images/P*/*"))],
         ["info", "images"],
-        ["doctor", "--json"],
     ):
         if words[0] == "export":
             (tmp_path / "exports").mkdir(exist_ok=True)

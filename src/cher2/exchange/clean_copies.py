@@ -169,8 +169,8 @@ def copy_export(files: Sequence[ImageFile], names: Mapping[str, str], out: Path)
 def _check_export(
     folder: Path, files: Sequence[ImageFile], tiffs: Mapping[str, str], export: Export, texts: set[str]
 ) -> None:
-    form = clean_export_xml(replace(export, filters=()))
-    allowed = "\n".join([form, "test_filters", "filtername", *export.filters])
+    form = clean_export_xml(replace(export, filters=("-",) if export.filters else ()))
+    allowed = "\n".join([form, *export.filters])
     try:
         held = (folder / XML).read_text(encoding="utf-8")
     except OSError as error:

@@ -8,12 +8,14 @@ from __future__ import annotations
 import os
 import re
 import shutil
+import socket
 import subprocess
 import sys
 import sysconfig
 from pathlib import Path
 
 import pytest
+from planted_names import leaks
 
 TESTS = Path(__file__).parent
 CHER2 = Path(sysconfig.get_path("scripts")) / "cher2"
@@ -69,6 +71,8 @@ def test_a_run_with_workers_and_its_report_reach_nobody(images, guarded, tmp_pat
     done, asked = guarded(sys.executable, CHER2, "run", images, "-o", tmp_path / "study", "--workers", "2")
     assert done.returncode == 0, done.stderr
     assert asked == ""
+    # Workers tell of files, too, and by another way than this process.
+    assert leaks(tmp_path / "study", [str(tmp_path), socket.gethostname()]) == {}
     page = (tmp_path / "study" / "report.html").read_text(encoding="utf-8")
     assert "Content-Security-Policy\" content=\"default-src 'none'; img-src data:" in page
     markup = re.sub(r"<script>.*?</script>", "", page, flags=re.DOTALL)

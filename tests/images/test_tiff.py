@@ -277,6 +277,12 @@ class TestImageJ:
         text = "ImageJ=1.54f\nimages=4\nslices=4\nloop=false\n"
         assert_frames(save(tmp_path / "a.tif", description=text, metadata=None), [PIXELS])
 
+    def test_labels_that_are_names_of_files_are_no_names_of_channels(self, tmp_path):
+        labels = ["c:1/4 - Doe, Jane.nd2 (series 1)", "CK", "Doe_Jane_CD45.TIF", "HER2.v2"]
+        path = tmp_path / "a.tif"
+        tifffile.imwrite(path, np.ones((4, 8, 9), np.uint8), imagej=True, metadata={"axes": "CYX", "Labels": labels})
+        assert read_image(path).channels == ("", "CK", "", "HER2.v2")
+
     def test_slices_labelled_as_the_roles_are_channels_others_focal_planes(self, tmp_path):
         path = tmp_path / "a.tif"
         save(path, imagej=True, metadata={"axes": "ZYX", "Labels": list(NAMES)})

@@ -268,21 +268,24 @@ def relative_path(path: Path, start: Path) -> str:
 
     A way that leads into the user's home folder begins there, with ``~/``: that folder's name is the user's.
     """
-    try:
-        home = os.path.realpath(Path.home())
-    except RuntimeError:
-        home = ""
-    real = os.path.realpath(path)
-    if home and _lies_in(real, home) and not _lies_in(os.path.realpath(start), home):
-        return (Path("~") / os.path.relpath(real, home)).as_posix()
+    # As it is called, not where links lead: the way that is written is the one that was given.
+    there, here = (Path(os.path.normpath(Path.cwd() / place)) for place in (path, start))
+    for home in _homes():
+        if there.is_relative_to(home) and not here.is_relative_to(home):
+            return (Path("~") / there.relative_to(home)).as_posix()
     try:
         return Path(os.path.relpath(path, start)).as_posix()
     except ValueError:
         return ""
 
 
-def _lies_in(path: str, folder: str) -> bool:
-    return Path(path).is_relative_to(folder)
+def _homes() -> tuple[Path, ...]:
+    """Return the user's home folder as the system calls it, and where it is; nothing where there is none."""
+    try:
+        home = Path.home()
+    except RuntimeError:
+        return ()
+    return home, Path(os.path.realpath(home))
 
 
 def without_places(word: str) -> str:

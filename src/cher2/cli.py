@@ -285,6 +285,7 @@ for _name, _command in (
     ("import", cli_review.import_),
     ("verify", cli_study.verify),
     ("audit", cli_study.audit),
+    ("deidentify", cli_study.deidentify),
 ):
     app.command(_name)(_command)
 

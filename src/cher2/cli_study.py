@@ -1,4 +1,4 @@
-"""The commands around a finished study: verify and audit.
+"""The commands around a finished study, verify and audit, and deidentify for the images that it is made of.
 
 Thin, as the others; :mod:`cher2.cli` makes them commands.
 """
@@ -100,3 +100,53 @@ def audit(
         print(f"{words}.", file=sys.stderr)
     if found.faults:
         raise typer.Exit(1)
+
+
+def deidentify(
+    images: Annotated[Path, typer.Argument(metavar="IMAGES", help="Folder of images, as of 'cher2 run'.")],
+    out: Annotated[Path, typer.Option("-o", "--output", metavar="OUT", help="Folder of copies to write.")],
+    names: Annotated[
+        Path | None, typer.Option(metavar="SHEET", help="New names (CSV: old, new); by default numbers.")
+    ] = None,
+    random: Annotated[
+        bool, typer.Option("--random", help="Number the patients in an order that nobody can guess.")
+    ] = False,
+    key: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write old and new names there, not in OUT; or take them.")
+    ] = None,
+    samples: Annotated[Path | None, typer.Option(metavar="F", help="Sample sheet (CSV); OUT gets a clean one.")] = None,
+    clinical: Annotated[
+        Path | None, typer.Option(metavar="F", help="Clinical table (CSV); OUT gets a clean one.")
+    ] = None,
+    protocol: Annotated[Path | None, typer.Option(metavar="F", help="Protocol (TOML) that tells channels.")] = None,
+) -> None:
+    """Copy images without what they say of persons, places and dates; text within the picture stays."""
+    from cher2.exchange.deidentify import BURNT_IN
+    from cher2.exchange.deidentify import deidentify as write_copies
+    from cher2.progress import counting
+    from cher2.protocol import Protocol
+    from cher2.report.derive import read_clinical
+
+    rules = Protocol.load(protocol) if protocol is not None else Protocol()
+    table = read_clinical(clinical, rules) if clinical is not None else None
+    with counting("images copied") as progress:
+        done = write_copies(
+            images,
+            out,
+            protocol=rules,
+            samples=samples,
+            clinical=table,
+            names=names,
+            random=random,
+            key=key,
+            progress=progress,
+        )
+    print(f"{done.images} images of {done.patients} patients, {done.files} files, each read back and compared: {out}")
+    print(f"Channels, as they are called in the copies: {', '.join(done.channels) or 'none has a name'}.")
+    print(f"{BURNT_IN}.")
+    if key is not None:
+        print(f"The key to the old names: {key}. Keep it apart from the copies.")
+    for message in done.failed["message"]:
+        print(f"Error: {message}", file=sys.stderr)
+    if len(done.failed):
+        raise typer.Exit(1 if done.images else 2)

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from cher2.cohorts.variables import further_columns
+from cher2.cohorts.variables import further_columns, identifying_columns
 from cher2.errors import ClinicalTableError
 from cher2.protocol import Protocol
 
@@ -160,3 +160,37 @@ def test_words_that_may_mean_missing_count_as_levels_and_are_told():
         "x: 'NA' counts as a level; leave it empty where the value is missing",
         "x: levels that differ in their spelling only: 'Ductal', 'ductal'",
     )
+
+
+@pytest.mark.parametrize(
+    ("column", "values", "identifies"),
+    [
+        ("Name", ["a", "b", "a", "b", "a", "b"], True),
+        ("Date of Birth", ["1", "2", "3", "4", "5", "6"], True),
+        ("e-mail", ["", "", "", "", "", ""], True),
+        ("hospital_id", ["1", "1", "1", "2", "2", "2"], True),
+        ("remarks", ["a", "b", "c", "d", "e", "f"], True),
+        ("seen", ["1950-03-01", "3.1.50", "1950-03-01", "", "01/03/1950", "1950-03-01 12:00"], True),
+        ("named_lesions", ["a", "b", "a", "b", "a", "b"], False),
+        ("age", ["40", "41", "42", "43", "44", "45"], False),
+        ("stage", ["I", "II", "I", "II", "I", "II"], False),
+        ("os_months", ["1", "2", "3", "4", "5", "6"], False),
+        ("liver", ["1", "0", "1", "0", "1", "0"], False),
+    ],
+)
+def test_columns_that_tell_who_a_patient_is(column, values, identifies):
+    table = pd.DataFrame({"patient_id": list("ABCDEF"), column: values})
+    assert identifying_columns(table, rules_of()) == ((column,) if identifies else ())
+    if identifies and column != "e-mail":
+        assert all(found.name != column for found in further_columns(table, rules_of())[0])
+
+
+def test_a_column_that_the_protocol_declares_is_kept_unless_it_is_called_a_name():
+    table = pd.DataFrame({"patient_id": list("ABCDEF"), "dose": list("abcdef"), "name": list("abcdef")})
+    declared = [{"column": name, "kind": "categorical"} for name in ("dose", "name")]
+    assert identifying_columns(table, rules_of(*declared)) == ("name",)
+
+
+def test_columns_without_a_name_are_looked_at_each():
+    table = pd.DataFrame([["A", "x", "y"], ["B", "x", "y"]], columns=["patient_id", "", ""])
+    assert identifying_columns(table, rules_of()) == ()

@@ -11,7 +11,9 @@ import numpy as np
 PIXEL_TYPES = {"u1": 0, "u2": 1, "f4": 2}
 
 
-def write_czi(path, blocks, names=(), *, um=0.5, bits=12, exposures=None, pending=0, directory=True, shown=()):
+def write_czi(
+    path, blocks, names=(), *, um=0.5, bits=12, exposures=None, pending=0, directory=True, shown=(), about=""
+):
     """Write blocks, dicts of pixels (Y, X) and starts by axis, and more as _block takes."""
     out = bytearray(_segment(b"ZISRAWFILE", b"\0" * 80, 512))
     entries = []
@@ -22,7 +24,7 @@ def write_czi(path, blocks, names=(), *, um=0.5, bits=12, exposures=None, pendin
     positions = [len(out) if directory else 0]
     out += _segment(b"ZISRAWDIRECTORY", struct.pack("<i", len(entries)).ljust(128, b"\0") + b"".join(entries))
     positions.append(len(out))
-    xml = _xml(names, um, bits, exposures, shown).encode()
+    xml = _xml(names, um, bits, exposures, shown, about).encode()
     out += _segment(b"ZISRAWMETADATA", struct.pack("<ii", len(xml), 0).ljust(256, b"\0") + xml)
     out[32:112] = struct.pack("<iiii16s16siqqiq", 1, 0, 0, 0, b"a" * 16, b"a" * 16, 0, *positions, pending, 0)
     path.write_bytes(bytes(out))
@@ -82,7 +84,7 @@ def _pack(pixels, packed):
     return raw
 
 
-def _xml(names, um, bits, exposures, shown):
+def _xml(names, um, bits, exposures, shown, about):
     channels = "".join(
         f'<Channel Id="Channel:{k}" Name="{name}"><ComponentBitCount>{bits}</ComponentBitCount>'
         + (f"<ExposureTime>{int(exposures[k] * 1e6)}</ExposureTime>" if exposures else "")
@@ -93,7 +95,7 @@ def _xml(names, um, bits, exposures, shown):
     display = "".join(f'<Channel Id="{k}x" Name="{name}"/>' for k, name in enumerate(shown))
     scales = "".join(f'<Distance Id="{a}"><Value>{v * 1e-6!r}</Value></Distance>' for a, v in sides.items())
     return (
-        "<ImageDocument><Metadata><Information><Image><Dimensions><Channels>"
+        f"<ImageDocument><Metadata><Information>{about}<Image><Dimensions><Channels>"
         f"{channels}</Channels></Dimensions></Image></Information><Scaling><Items>{scales}</Items></Scaling>"
         f"<DisplaySetting><Channels>{display}</Channels></DisplaySetting></Metadata></ImageDocument>"
     )

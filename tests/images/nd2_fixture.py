@@ -44,6 +44,7 @@ def write_nd2(
     turn=None,
     missing=(),
     zipped=False,
+    about=(),
 ):
     """Write frames (N, C, Y, X) with loops, a sequence of ("T" or "Z", count) or ("XY", [(x, y) ...])."""
     frames = np.asarray(frames)
@@ -79,6 +80,7 @@ def write_nd2(
         b"ImageAttributesLV!": b"".join(lite(k, v) for k, v in attributes.items()),
         b"ImageMetadataSeqLV|0!": lite("SLxPictureMetadata", picture),
     }
+    chunks |= dict(about)
     if experiment:
         chunks[b"ImageMetadataLV!"] = lite("SLxExperiment", experiment)
     for number, frame in enumerate(frames):

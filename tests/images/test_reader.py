@@ -118,7 +118,7 @@ def test_what_a_file_is_its_first_bytes_say(tmp_path):
     ("data", "message"),
     [
         (b"", "the file is empty"),
-        (b"patient_id,liver\n", r"no TIFF, PNG or JPEG, but begins with b'patient_'"),
+        (b"patient_id,liver\n", r"no TIFF, PNG or JPEG, but begins with text"),
         (b"ZISRAWFILE\0\0\0", r"its header is not all there\. The file was cut short"),
         (b"version https://git-lfs.github.com/spec/v1\n", "Git LFS pointer"),
         (b"II*\0", "cannot be read as a TIFF"),

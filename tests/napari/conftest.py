@@ -9,6 +9,7 @@ import sys
 import tempfile
 from pathlib import Path
 
+import network_guard
 import pytest
 
 # napari's test fixture resets the settings; a developer's own must not be the ones.
@@ -32,6 +33,18 @@ def window_loaded(screen):
 
     gc.collect()
     gc.freeze()
+
+
+REACHED = []
+network_guard.install(REACHED.append)
+
+
+@pytest.fixture(autouse=True)
+def no_network():
+    """See that no window, and nothing that napari does behind it, turns to another computer."""
+    before = len(REACHED)
+    yield
+    assert REACHED[before:] == []
 
 
 @pytest.fixture(scope="session")

@@ -23,7 +23,7 @@ def test_layers_are_named_coloured_and_scaled_by_channel(ome_file, sample_image)
     assert said["channels"] == ("DAPI", "CK", "CD45", "HER2")
     assert said["pixel_size_um"] == 0.64
     assert said["bits"] == 12
-    assert said["path"] == str(ome_file)
+    assert str(ome_file.parent) not in str(said)
 
 
 @pytest.mark.parametrize("name", ["a.csv", "a.oib", "tif", "a.tif.txt", "a.ome.zarr"])

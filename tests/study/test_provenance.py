@@ -15,6 +15,7 @@ from upath import UPath
 import cher2
 from cher2.errors import ImageError, StudyError
 from cher2.images.files import ImageFile
+from cher2.images.places import within
 from cher2.protocol import Protocol
 from cher2.study.machine import NAME_HOST, describe_machine
 from cher2.study.provenance import (
@@ -22,6 +23,7 @@ from cher2.study.provenance import (
     file_digest,
     file_stamp,
     read_provenance,
+    relative_path,
     runs_of,
     software,
     without_places,
@@ -231,3 +233,17 @@ def test_given_files_are_told_by_their_digests(tmp_path):
     assert digests == {"sample_sheet": hashlib.blake2b(b"image,patient_id\n", digest_size=16).hexdigest()}
     with pytest.raises(StudyError, match="cannot be read"):
         digests_of_given({"sample_sheet": tmp_path / "none.csv"})
+
+
+def test_a_way_into_the_home_folder_begins_there(tmp_path, monkeypatch):
+    home, elsewhere = tmp_path / "jane", tmp_path / "data"
+    for folder in (home / "images", home / "study", elsewhere / "study", elsewhere / "images"):
+        folder.mkdir(parents=True)
+    monkeypatch.setenv("HOME", str(home))
+    monkeypatch.setenv("USERPROFILE", str(home))
+    assert relative_path(home / "images", elsewhere / "study") == "~/images"
+    assert within(elsewhere / "study", "~/images") == home / "images"
+    assert relative_path(home / "images", home / "study") == "../images"
+    assert relative_path(elsewhere / "images", elsewhere / "study") == "../images"
+    # A way out of the home folder tells nothing of its name.
+    assert "jane" not in relative_path(elsewhere / "images", home / "study")

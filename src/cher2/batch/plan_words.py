@@ -10,6 +10,7 @@ from collections.abc import Sequence
 import pandas as pd
 
 from cher2.batch.plan import DEFAULT_PROTOCOL, Plan
+from cher2.cohorts.variables import identifying_columns
 from cher2.errors import Cher2Error
 from cher2.images.description import printable, roles_of
 from cher2.images.files import ImageFile
@@ -44,6 +45,7 @@ def plan_in_words(plan: Plan, clinical: pd.DataFrame | None = None) -> str:
         f"cut-offs {_cutoffs(protocol)}.",
         *_one_patient(plan),
         *(_without_row(plan, clinical) if clinical is not None else []),
+        *(_not_kept(plan, clinical) if clinical is not None else []),
     ]
     if plan.protocol_from == DEFAULT_PROTOCOL:
         lines += _assumed(plan)
@@ -84,6 +86,13 @@ def _without_row(plan: Plan, clinical: pd.DataFrame) -> list[str]:
         f"Look: {len(absent)} of {counted(len(ours), 'patient')} have no row in the clinical table ({_some(absent)})"
         + (f", which has others ({others})." if others else ".")
     ]
+
+
+def _not_kept(plan: Plan, clinical: pd.DataFrame) -> list[str]:
+    """Name the columns that the study does not take over, since they may tell who a patient is."""
+    unkept = identifying_columns(clinical, plan.protocol.cohort)
+    columns = printable(", ".join(name or "a column without a name" for name in unkept))
+    return [f"Not kept of the clinical table, since it may tell who a patient is: {columns}."] if unkept else []
 
 
 def _some(names: pd.Series[str]) -> str:

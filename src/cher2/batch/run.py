@@ -18,7 +18,7 @@ from cher2.batch.plan import Plan, make_plan
 from cher2.batch.tasks import FileOutcome, SampleOutcome, grade_frames, grading_fingerprint, measure_file
 from cher2.errors import Cher2Error, StudyError
 from cher2.images.places import is_remote, place, shown
-from cher2.report.derive import Derived, derive, read_clinical
+from cher2.report.derive import Derived, derive, read_clinical, write_clinical
 from cher2.review.open_log import stored_decisions
 from cher2.study.folder import Study
 from cher2.study.provenance import digests_of_given, now, write_provenance
@@ -155,7 +155,7 @@ def carry_out(
     if plan.replaces:
         (study.path / "clinical.csv").unlink(missing_ok=True)
     if clinical is not None:
-        write_csv(clinical, study.path / "clinical.csv")
+        write_clinical(clinical, study)
     counts = {"n_files": len(plan.files), "n_failed": len(failed), "n_frames": sum(map(len, frames.values()))}
     write_provenance(
         study.path,

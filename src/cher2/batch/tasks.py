@@ -21,8 +21,9 @@ from cher2.cells.quality import leukocytes_her2
 from cher2.cells.score import ALGORITHM, MEASURING_SECTIONS, count_ctcs, grade_sample, measure_image
 from cher2.cells.segmenters.registry import segmenter_versions
 from cher2.errors import Cher2Error, StudyError
-from cher2.images.files import ImageFile
+from cher2.images.files import ImageFile, named_by_image
 from cher2.images.image import Image
+from cher2.images.library_faults import in_own_words
 from cher2.images.reader import frame_name, open_frames
 from cher2.images.remote import fetched
 from cher2.protocol import Protocol
@@ -98,9 +99,11 @@ def measure_file(file: ImageFile, study: Path, protocol: Protocol) -> FileOutcom
                 ctcs += _measure_frame(image, home, protocol, source)
                 frames.append(image.name)
     except Cher2Error as error:
-        return _failed(file, home, frames, error, str(error))
+        # Of the study itself, the user on the screen must know where it lies.
+        words = str(error) if isinstance(error, StudyError) else named_by_image(str(error), file)
+        return _failed(file, home, frames, error, words)
     except Exception as error:  # One frame that breaks cher2 must not end a night's run: it is named, with the fault.
-        fault = f"{file.name}: this is a fault of cher2 ({error}). Please report it with the file."
+        fault = f"{file.name}: this is a fault of cher2 ({in_own_words(error)}). Please report it with the file."
         return _failed(file, home, frames, error, " ".join(fault.split()))
     return FileOutcome(file.name, tuple(frames), ctcs)
 

@@ -23,6 +23,7 @@ from cher2.batch.verify_records import check_decisions, check_derived, shadow_of
 from cher2.batch.verify_trail import check_expected, check_trail, kept_hashes
 from cher2.errors import Cher2Error, SegmenterError, StudyError
 from cher2.images.files import ImageFile, find_image_files
+from cher2.images.places import within
 from cher2.protocol import Protocol
 from cher2.study.folder import Study, file_of
 from cher2.study.provenance import read_provenance
@@ -163,10 +164,10 @@ class _Checking:
     def find_files(self, images: Path | None, *, needed: bool) -> dict[str, ImageFile]:
         """Find the study's image files, and say which are gone; that is no fault where none is `needed`."""
         told = str(self.record.get("images", ""))
-        folder = images or (self.study.path / told if told else None)
         files, why = dict[str, ImageFile](), "the study does not say where its images are"
-        if folder is not None:
+        if images or told:
             try:
+                folder = images or within(self.study.path, told)
                 files, why = {file.name: file for file in find_image_files(folder, self.protocol)}, "it is gone"
             except Cher2Error as error:
                 why = error.what

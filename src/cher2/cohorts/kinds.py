@@ -5,7 +5,7 @@ numbers nor words is of no kind, and says why.
 
 1. Only 0 and 1, or only the words of one of the pairs in :data:`WORDS`: binary.
 2. Whole numbers from 0 to 10: ordinal. Other numbers: continuous.
-3. Words, at most 20 different ones, that are not all different: categorical.
+3. Words, at most 20 different ones, that are not all different and not all dates: categorical.
 """
 
 from __future__ import annotations
@@ -46,6 +46,7 @@ PERHAPS_MISSING = frozenset(
 """Words that may stand for a missing value; they count as levels, with a note."""
 
 _NUMBER = re.compile(r"[+-]?((\d+\.?\d*|\.\d+)(e[+-]?\d+)?|inf(inity)?)", re.ASCII | re.IGNORECASE)
+_DATE = re.compile(r"\d{4}[-./]\d{1,2}[-./]\d{1,2}([T ].*)?|\d{1,2}[-./]\d{1,2}[-./](\d{2}|\d{4})", re.ASCII)
 # What a spreadsheet would run as a formula when it opens the table of results.
 _FORMULA = re.compile(r"[=@\t\r]|[+-].*[(!|]", re.DOTALL)
 
@@ -62,11 +63,14 @@ class Kind:
         The values that differ, in order: absent before present, low before high; empty for continuous.
     reason : str
         Why it cannot be compared; empty where it can.
+    identifies : bool
+        By its values it may tell who a patient is: names, notes or dates.
     """
 
     name: KindName | None
     levels: tuple[str, ...] = ()
     reason: str = ""
+    identifies: bool = False
 
 
 def canonical(text: str) -> str:
@@ -134,7 +138,10 @@ def infer_kind(distinct: Mapping[str, float], patients: int) -> Kind:
     if len(words) < len(distinct):
         return Kind(None, reason=f"it mixes numbers with text such as {quoted(words[0])}")
     if FEWEST_TO_DIFFER <= len(distinct) == patients:
-        return Kind(None, reason=f"all {patients} patients have different values: identifiers, notes or dates")
+        reason = f"all {patients} patients have different values: identifiers, notes or dates"
+        return Kind(None, reason=reason, identifies=True)
+    if all(map(_DATE.fullmatch, words)):
+        return Kind(None, reason="its values are dates", identifies=True)
     return _pair_of_words(distinct) or categories(distinct)
 
 
@@ -152,9 +159,8 @@ def _kind_of_numbers(numbers: Mapping[str, float]) -> Kind:
 def categories(distinct: Collection[str]) -> Kind:
     """Take values for categories, in natural order; too many are none."""
     if len(distinct) > MOST_LEVELS:
-        return Kind(
-            None, reason=f"{len(distinct)} different values are too many for categories: identifiers, notes or dates"
-        )
+        reason = f"{len(distinct)} different values are too many for categories: identifiers, notes or dates"
+        return Kind(None, reason=reason, identifies=True)
     return Kind("categorical", tuple(natural_order(distinct)))
 
 

@@ -7,9 +7,11 @@ is declared must hold what was declared.
 from __future__ import annotations
 
 import math
+import re
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -34,8 +36,19 @@ from cher2.errors import ClinicalTableError
 from cher2.patients.identifiers import text_values
 from cher2.protocol import RESERVED, CohortRules, Variable
 
+_BY_NAME = "by its name it identifies patients"
+
 OUTCOMES = ("os_months", "os_event", "pfs_months", "pfs_event")
 """Columns of the contract that are outcomes: what follows the grouping is not a property of the patients."""
+
+IDENTIFYING = frozenset((
+    "name", "full_name", "first_name", "firstname", "given_name", "last_name", "lastname", "surname", "family_name",
+    "maiden_name", "patient", "patient_name", "initials", "birth_date", "birthdate", "date_of_birth", "dob", "born",
+    "birthday", "mrn", "medical_record_number", "record_number", "ssn", "social_security_number", "insurance_number",
+    "address", "street", "zip", "zip_code", "postcode", "phone", "telephone", "mobile", "email", "e_mail", "nachname",
+    "vorname", "geburtsdatum", "nom", "prenom", "nombre", "apellido",
+))  # fmt: skip
+"""Names of columns that tell who a patient is, in lower case and with "_" between words."""
 
 DECLARE = "cohort.variables of the protocol can say what it is"
 
@@ -132,9 +145,31 @@ def _reason_of_name(name: str, rules: CohortRules) -> str:
     alike = next((column for column in own if column.casefold() == plain), None)
     if alike is not None:
         return f"its name is that of {alike} but for its spelling; rename it"
-    if plain == "id" or plain.endswith(("_id", " id")):
-        return "by its name it identifies patients"
-    return ""
+    return _BY_NAME if _is_identifying(name) else ""
+
+
+def _is_identifying(name: str) -> bool:
+    plain = re.sub(r"[\W_]+", "_", name.casefold()).strip("_")
+    return plain in IDENTIFYING or plain == "id" or plain.endswith("_id")
+
+
+def identifying_columns(clinical: pd.DataFrame, rules: CohortRules) -> tuple[str, ...]:
+    """Return the further columns that may tell who a patient is, by their name or by their values.
+
+    They are no variables, and no output may hold them. A column whose kind the protocol declares is none of them,
+    unless its name says so.
+    """
+    own = {"patient_id", *RESERVED, *OUTCOMES, *(site.column for site in rules.sites)}
+    declared = {variable.column for variable in rules.variables if variable.kind not in ("auto", "ignore")}
+    # By place: a spreadsheet may leave several columns without a name.
+    further = [(str(name), values) for name, values in clinical.items() if name not in own]
+    found = (name for name, of in further if _is_identifying(name) or (name not in declared and _identifies(of)))
+    return tuple(dict.fromkeys(found))
+
+
+def _identifies(values: pd.Series[Any]) -> bool:
+    codes, distinct = _distinct(text_values(values))
+    return infer_kind(distinct, int((codes >= 0).sum())).identifies
 
 
 def _read(clinical: pd.DataFrame, name: str, declared: Variable | None) -> Column | str:

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from itertools import count
 from pathlib import Path
 from typing import Literal, TextIO
+from uuid import uuid4
 
 import numpy as np
 import pandas as pd
@@ -217,7 +218,8 @@ def _check_free(path: Path, *, force: bool) -> None:
 def _write_labels(study: Study, image: str, path: Path) -> None:
     """Write a label image with the size of its pixels, in 16 bits where they suffice."""
     size_um = (study.score_of(image) or {}).get("pixel_size_um")
-    metadata = {"axes": "YX", "Name": image}
+    # tifffile would write a UUID of version 1, which tells the computer's network address and the time.
+    metadata = {"axes": "YX", "Name": image, "UUID": f"urn:uuid:{uuid4()}"}
     if size_um:
         metadata |= {"PhysicalSizeX": size_um, "PhysicalSizeY": size_um}
         metadata |= {"PhysicalSizeXUnit": "µm", "PhysicalSizeYUnit": "µm"}

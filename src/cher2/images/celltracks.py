@@ -27,6 +27,7 @@ from cher2.images.celltracks_xml import REMEDY, read_export
 from cher2.images.frames import FrameInfo
 from cher2.images.image import Image
 from cher2.images.layout import FrameLayout
+from cher2.images.library_faults import figures
 from cher2.images.tiff import TiffFrames
 
 CAMERA_BITS = 12
@@ -162,7 +163,7 @@ class CellTracksFrames(TiffFrames):
         for tag in (LOWER_LIMIT, HIGHER_LIMIT):
             value = page.tags.valueof(tag)
             if not isinstance(value, int) or not 0 <= value < 2**16:
-                said = "has no tag" if value is None else f"says {str(value)[:20]} in its tag"
+                said = "has no tag" if value is None else f"says {figures(value)} in its tag"
                 remedy = "Without it counts cannot be restored: copy the export's own TIFFs"
                 raise self._error(f"its page {number} {said} {tag} (limit of its stretch)", remedy)
             values.append(value)

@@ -19,6 +19,7 @@ from pathlib import Path
 from xml.parsers import expat
 
 from cher2.errors import ImageError
+from cher2.images.library_faults import figures
 
 ROOTS = ("archive", "export")
 """Names of the root element."""
@@ -241,11 +242,11 @@ def _event(record: Record, where: str) -> Event:
     number = record.get("eventnum", "")
     if not (number.isascii() and number.isdecimal()):
         # It goes into tables: text that a spreadsheet would run as a formula must not.
-        raise _error(f'an event of the export has "{number[:20]}" for a number (eventnum)', where)
+        raise _error(f'an event of the export has "{figures(number)}" for a number (eventnum)', where)
     place = f"event {number}"
     location = _LOCATION.fullmatch(record.get("location", ""))
     if location is None:
-        raise _error(f'{place} lies at "{record.get("location", "")[:60]}", which is not (x,y),(x,y)', where)
+        raise _error(f'{place} lies at "{figures(record.get("location", ""))}", which is not (x,y),(x,y)', where)
     x0, y0, x1, y1 = map(float, location.groups())
     # Which corner comes first is not relied on: a database writes the upper right one, a person the other.
     corners = (min(y0, y1), min(x0, x1), max(y0, y1), max(x0, x1))
@@ -255,14 +256,14 @@ def _event(record: Record, where: str) -> Event:
 def _assigned(record: Record, where: str, place: str) -> bool | None:
     value = record.get("assigned")
     if value is not None and value.casefold() not in ("true", "false"):
-        raise _error(f'{place} is assigned "{value[:20]}", which is neither true nor false', where)
+        raise _error(f'{place} is assigned "{figures(value)}", which is neither true nor false', where)
     return None if value is None else value.casefold() == "true"
 
 
 def _count(record: Record, name: str, where: str, place: str = "the run") -> int:
     value = record.get(name, "")
     if not (value.isascii() and value.isdecimal() and len(value) < 7 and int(value) > 0):
-        raise _error(f'{place} of the export says {name} = "{value[:20]}", where a number from 1 is due', where)
+        raise _error(f'{place} of the export says {name} = "{figures(value)}", where a number from 1 is due', where)
     return int(value)
 
 

@@ -126,6 +126,14 @@ def single_file(path: Path) -> ImageFile:
     return _export_frames(path.parent, _names(path.parent)).get(path.name, plain)
 
 
+def named_by_image(text: str, file: ImageFile) -> str:
+    """Return a message about an image without the folders above the image folder: they may name a person."""
+    above = (path.parents[file.name.count("/")] for path in file.paths if not is_remote(path))
+    for folder in dict.fromkeys(os.fspath(folder / "_")[:-1] for folder in above):
+        text = text.replace(folder, "")
+    return text
+
+
 def _export_frames(folder: Path, paths: Iterable[str]) -> dict[str, ImageFile]:
     """Return the frames of CellTracks exports by path: the TIFFs of a folder in natural order, with the XML."""
     tiffs, xmls = defaultdict[str, list[str]](list), defaultdict[str, list[str]](list)

@@ -36,6 +36,9 @@ UNNAMED_CHANNELS = range(3, 7)
 """So many pages without a word on their order are the channels of one frame."""
 
 
+_FILE_NAME = re.compile(r"\.(tiff?|btf|png|jpe?g|nd2|lif|czi|lsm|oi[bf]|vsi|zvi|ics|stk|dcm|bmp|gif)\b", re.IGNORECASE)
+
+
 @dataclass(frozen=True)
 class FrameLayout:
     """The pages of one frame, and what the file says about the frame.
@@ -251,4 +254,6 @@ def _labels(metadata: Mapping[str, Any], pages: int) -> list[str]:
     labels = metadata.get("Labels")
     if not isinstance(labels, list) or len(labels) != pages or not all(isinstance(x, str) for x in labels):
         return []
-    return [re.sub(r"^([czt]:\d+/\d+ )+- ", "", label).strip() for label in labels]
+    plain = (re.sub(r"^([czt]:\d+/\d+ )+- ", "", label).strip() for label in labels)
+    # Stacks that were put together of files are labelled with these, and files are called after patients.
+    return ["" if _FILE_NAME.search(label) else label for label in plain]

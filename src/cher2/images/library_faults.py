@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 import struct
 import zlib
 from collections.abc import Iterator
@@ -19,6 +20,9 @@ LIBRARY_FAULTS: tuple[type[Exception], ...] = (
 """What the libraries for makers' formats raise at bytes that make no sense. They promise no common class."""
 
 _LOGGERS = ("tifffile", "imagecodecs", "nd2", "liffile", "czifile")
+
+# What a library quotes is the file's own text, or where the file lies: either may name a person.
+_QUOTED = re.compile(r"(['\"]).*?\1|(?:[A-Za-z]:)?[\\/]\S*[\\/]\S*", re.DOTALL)
 
 _reading: ContextVar[bool] = ContextVar("reading", default=False)
 
@@ -39,7 +43,7 @@ def library_faults(what: str, where: str, remedy: str, faults: tuple[type[Except
     Parameters
     ----------
     what, where, remedy : str
-        Of the error; the library's own words follow ``what`` in brackets.
+        Of the error; the library's own words follow ``what`` in brackets, as of :func:`in_own_words`.
     faults : tuple of exception types
         What is turned into an ImageError.
     """
@@ -47,7 +51,29 @@ def library_faults(what: str, where: str, remedy: str, faults: tuple[type[Except
     try:
         yield
     except faults as error:
-        reason = " ".join(str(error).split())[:120] or type(error).__name__
-        raise ImageError(f"{what} ({reason})", where=where, remedy=remedy) from error
+        raise ImageError(f"{what} ({in_own_words(error)})", where=where, remedy=remedy) from error
     finally:
         _reading.reset(token)
+
+
+def figures(value: object) -> str:
+    """Return what a field that should hold figures says, shortened; words in it, which may be a name, are not told.
+
+    Examples
+    --------
+    >>> figures("-1"), figures("Jane Doe")
+    ('-1', '...')
+    """
+    text = str(value)[:60]
+    return text if re.fullmatch(r"[-+0-9.,:()\[\]{} eE]*", text) else "..."
+
+
+def in_own_words(error: Exception) -> str:
+    """Return what a library says is wrong, in one short line, without what it quotes from the file and without paths.
+
+    Examples
+    --------
+    >>> in_own_words(ValueError("could not convert string to float: 'Jane Doe'"))
+    'could not convert string to float: ...'
+    """
+    return _QUOTED.sub("...", " ".join(str(error).split()))[:120] or type(error).__name__

@@ -16,6 +16,7 @@ from xml.etree import ElementTree
 
 from cher2.errors import ImageError
 from cher2.images.layout import FrameLayout, length_um, pages_missing, square_pixel_um, z_stack
+from cher2.images.library_faults import figures
 
 SIMULATOR = "cher2 simulate"
 """The creator that synthetic images name."""
@@ -156,8 +157,8 @@ def _series(pixels: ElementTree.Element, uuid: str, file: OmeFile) -> _Series | 
     if blocks and not own:
         return None
     if len(own) < len(blocks):
-        foreign = next(block for block in blocks if block not in own)
-        raise file.error(f"its OME header has channels in another file, {_file_name(foreign)}")
+        # Which one is not told: what a file was once called may name a patient.
+        raise file.error("its OME header has channels in another file")
     c, z, t, rows, columns = (_size(pixels, f"Size{axis}", file) for axis in "CZTYX")
     if z > 1:
         raise z_stack(z, file.where)
@@ -176,12 +177,8 @@ def _series(pixels: ElementTree.Element, uuid: str, file: OmeFile) -> _Series | 
 def _size(pixels: ElementTree.Element, key: str, file: OmeFile) -> int:
     value = pixels.get(key, "")
     if not (value.isascii() and value.isdecimal() and len(value) < 12 and int(value) > 0):
-        raise file.error(f'its OME header says {key}="{value[:20]}"')
+        raise file.error(f'its OME header says {key}="{figures(value)}"')
     return int(value)
-
-
-def _file_name(block: ElementTree.Element) -> str:
-    return next((uuid.get("FileName", "") for uuid in _children(block, "UUID")), "")
 
 
 def _is_own(block: ElementTree.Element, uuid: str, file: OmeFile) -> bool:
@@ -227,7 +224,7 @@ def _planes(
 def _number(element: ElementTree.Element, key: str, default: int, file: OmeFile) -> int:
     value = element.get(key, str(default))
     if not (value.isascii() and value.isdecimal() and len(value) < 12):
-        raise file.error(f'its OME header says {key}="{value[:20]}"')
+        raise file.error(f'its OME header says {key}="{figures(value)}"')
     return int(value)
 
 

@@ -20,6 +20,7 @@ import numpy as np
 
 from cher2.errors import ImageError
 from cher2.images.image import MAX_PIXELS
+from cher2.images.library_faults import figures
 
 COMPRESSORS = ("blosc", "zstd", "gzip", "zlib", "lz4")
 """The compressors that are read; beside them the checksum crc32c."""
@@ -193,7 +194,7 @@ def _sizes(
 def _whole_numbers(sizes: object, where: str) -> tuple[int, ...]:
     numbers = tuple(sizes) if isinstance(sizes, (list, tuple)) else ("none",)
     if not all(type(n) is int and 0 < n <= MAX_SIZE for n in numbers):
-        raise _error(f"its metadata claim the shape {str(sizes)[:60]}", where)
+        raise _error(f"its metadata claim the shape {figures(sizes)}", where)
     return numbers
 
 

@@ -147,7 +147,15 @@ def shown(path: str | Path) -> str:
 
 
 def within(base: Path, text: str) -> Path:
-    """Return a place written relative to a folder; a URL is one by itself."""
+    """Return a place written relative to a folder; a URL is one by itself, and ``~`` begins at the user's home folder.
+
+    Raises
+    ------
+    ImageError
+        As :func:`place`.
+    """
+    if text.startswith("~/"):
+        return Path(text).expanduser()
     return place(text) if is_url(text) else base / text
 
 

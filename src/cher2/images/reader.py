@@ -215,7 +215,9 @@ def _kind(head: bytes, path: Path) -> str:
     if head.startswith(JPEG_MAGIC):
         return "jpeg"
     vendor = next((what for magic, what in _VENDORS.items() if head.startswith(magic)), "")
-    what = f"it is {vendor}" if vendor else f"it is no TIFF, PNG or JPEG, but begins with {head[:8]!r}"
+    # Text may be a name: it is not told.
+    start = "text" if head[:8].decode("latin-1").isprintable() else repr(head[:8])
+    what = f"it is {vendor}" if vendor else f"it is no TIFF, PNG or JPEG, but begins with {start}"
     raise ImageError(
         what if head else "the file is empty",
         where=shown(path),

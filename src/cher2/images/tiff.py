@@ -32,7 +32,7 @@ from cher2.images.layout import (
     resolution_um,
     shaped_layout,
 )
-from cher2.images.library_faults import library_faults
+from cher2.images.library_faults import figures, library_faults
 from cher2.images.ome import OmeFile, ome_layout
 from cher2.images.pages import (
     MAX_PAGES,
@@ -235,7 +235,7 @@ class TiffFrames:
         values = json.loads(text)
         shape, axes = values["shape"], values.get("axes", "")
         if not (isinstance(axes, str) and shape and all(isinstance(n, int) and n > 0 for n in shape)):
-            raise self._error(f"its description says the shape {str(shape)[:40]}")
+            raise self._error(f"its description says the shape {figures(shape)}")
         pages, page = len(self._offsets), self._first
         each = max(1, math.prod(shape) // max(1, page.imagelength * page.imagewidth * page.samplesperpixel))
         starts = range(0, pages, each)

@@ -85,7 +85,7 @@ def channel_layers(first: Image, channels: Sequence[Any], path: str = "", note: 
     channels : sequence of array_like, each (Y, X) or (T, Y, X)
         The pixels of each channel.
     path : str
-        The file, for the layers' metadata.
+        The file; of a stack, the layers' metadata keep its name, and never its folders: they may name a person.
     note : str
         What to put behind each layer's name, in brackets; "synthetic" where the file itself says so.
 
@@ -130,7 +130,6 @@ def _settings(image: Image, number: int, role: Role | None, ndim: int, path: str
                 "bits": image.bits,
                 # Of a stack, the file's name: the first frame's own has its number behind it.
                 "name": Path(path).name if frames else image.name,
-                "path": path,
             }
         },
     }

@@ -13,7 +13,7 @@ from cher2.cells.objects import COLUMNS
 from cher2.cohorts.clinical import check_clinical
 from cher2.cohorts.comparison import CohortComparison, compare_cohorts
 from cher2.cohorts.group_survival import GroupSurvival, survival_by_group
-from cher2.cohorts.variables import further_columns
+from cher2.cohorts.variables import further_columns, identifying_columns
 from cher2.errors import ClinicalTableError, CohortError, StudyError
 from cher2.patients.flow import ExclusionFlow, exclusion_flow
 from cher2.patients.quality import StudyQuality
@@ -123,7 +123,7 @@ def derive(study: Study, clinical: pd.DataFrame | None = None, reviews: str = ""
             # Refused before anything is in its place.
             comparison, reason = compare_cohorts(patients, clinical, protocol), ""
             survival = survival_by_group(patients, clinical, protocol)
-            write_csv(clinical, study.path / "clinical.csv")
+            write_clinical(clinical, study)
     write_csv(patients, study.path / "patients.csv")
     write_csv(source.quality.images, study.path / QUALITY)
     for name, result in (("comparison.csv", comparison), ("survival.csv", survival)):
@@ -288,6 +288,18 @@ def read_clinical(path: Path, protocol: Protocol) -> pd.DataFrame:
     except ClinicalTableError as error:
         raise error.within(str(path)) from None
     return table
+
+
+def write_clinical(clinical: pd.DataFrame, study: Study) -> None:
+    """Keep a clinical table in the study, without the columns that may tell who a patient is.
+
+    Raises
+    ------
+    StudyError
+        It cannot be written.
+    """
+    unkept = identifying_columns(clinical, study.protocol.cohort)
+    write_csv(clinical.loc[:, [name not in unkept for name in clinical]], study.path / "clinical.csv")
 
 
 def _compare(study: Study, patients: pd.DataFrame) -> tuple[CohortComparison | None, GroupSurvival | None, str]:

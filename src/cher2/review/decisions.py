@@ -6,7 +6,6 @@ and so is a redo; what is in force is found by reading the log from its beginnin
 
 from __future__ import annotations
 
-import platform
 import uuid
 from collections.abc import Iterable
 from dataclasses import astuple, dataclass, field, fields
@@ -17,6 +16,7 @@ import pandas as pd
 
 from cher2.cells.objects import GRADES, KINDS
 from cher2.errors import ReviewError
+from cher2.study.machine import host_if_asked
 
 Action = Literal["grade", "not_ctc", "ctc", "skip", "note", "undo", "redo"]
 """What a decision does: gives a grade (the cell is a CTC then), says that it is no CTC, says that it is one without
@@ -72,7 +72,7 @@ class Decision:
     protocol, score : str
         Fingerprints of the protocol and of the image's results that the reader saw.
     machine : str
-        The computer's name.
+        The computer's name, where ``CHER2_NAME_HOST=1`` asks for it; else empty.
     decided_at : str
         Time in UTC (:func:`utc_now`).
     decision_id : str
@@ -104,7 +104,7 @@ class Decision:
     refers_to: str = ""
     protocol: str = ""
     score: str = ""
-    machine: str = field(default_factory=platform.node)
+    machine: str = field(default_factory=host_if_asked)
     decided_at: str = field(default_factory=utc_now)
     decision_id: str = field(default_factory=lambda: uuid.uuid4().hex)
     entry: int = 0

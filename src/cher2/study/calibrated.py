@@ -101,8 +101,14 @@ def calibrate_spill(study: Study, controls: Sequence[str] = ()) -> tuple[Protoco
 def run_again(study: Study, protocol: Path) -> str:
     """Return the command that scores a study's images again with another protocol."""
     images = read_provenance(study.path).get("images")
-    folder = os.path.normpath(study.path / images) if images and not is_url(images) else images or "IMAGES"
-    return shlex.join(["cher2", "run", folder, "-o", str(study.path), "--protocol", str(protocol)])
+    if images and images.startswith("~/"):
+        # The shell knows whose home that is.
+        folder = f"~/{shlex.quote(images[2:])}"
+    else:
+        folder = os.path.normpath(study.path / images) if images and not is_url(images) else images or "IMAGES"
+        folder = shlex.quote(folder)
+    rest = shlex.join(["-o", str(study.path), "--protocol", str(protocol)])
+    return f"cher2 run {folder} {rest}"
 
 
 def spill_of_controls(folder: Path, source: Role, protocol: Protocol) -> tuple[Spill, ...]:

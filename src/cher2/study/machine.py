@@ -43,9 +43,15 @@ def describe_machine(*, name_host: bool = False) -> dict[str, Any]:
         "memory_gb": round(psutil.virtual_memory().total / 2**30, 1),
         "arithmetic": _arithmetic(),
     }
-    if name_host or os.environ.get(NAME_HOST, "").strip().lower() in ("1", "true", "yes"):
-        machine["host"] = socket.gethostname()
+    if name := socket.gethostname() if name_host else host_if_asked():
+        machine["host"] = name
     return machine
+
+
+def host_if_asked() -> str:
+    """Return the computer's name where the environment asks for it; else nothing."""
+    asked = os.environ.get(NAME_HOST, "").strip().lower() in ("1", "true", "yes")
+    return socket.gethostname() if asked else ""
 
 
 def _arithmetic() -> dict[str, Any]:

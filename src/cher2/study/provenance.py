@@ -276,11 +276,28 @@ def read_provenance(study: Path) -> dict[str, Any]:
 
 
 def relative_path(path: Path, start: Path) -> str:
-    """Return a path relative to a folder, with forward slashes; empty where there is none (another drive)."""
+    """Return a path relative to a folder, with forward slashes; empty where there is none (another drive).
+
+    A way that leads into the user's home folder begins there, with ``~/``: that folder's name is the user's.
+    """
+    # As it is called, not where links lead: the way that is written is the one that was given.
+    there, here = (Path(os.path.normpath(Path.cwd() / place)) for place in (path, start))
+    for home in _homes():
+        if there.is_relative_to(home) and not here.is_relative_to(home):
+            return (Path("~") / there.relative_to(home)).as_posix()
     try:
         return Path(os.path.relpath(path, start)).as_posix()
     except ValueError:
         return ""
+
+
+def _homes() -> tuple[Path, ...]:
+    """Return the user's home folder as the system calls it, and where it is; nothing where there is none."""
+    try:
+        home = Path.home()
+    except RuntimeError:
+        return ()
+    return home, Path(os.path.realpath(home))
 
 
 def without_places(word: str) -> str:

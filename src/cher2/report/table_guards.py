@@ -9,6 +9,7 @@ import csv
 import io
 from collections import Counter
 from collections.abc import Collection, Iterable
+from decimal import Decimal
 from fractions import Fraction
 
 import numpy as np
@@ -22,9 +23,6 @@ from cher2.protocol import Grade
 from cher2.study.fingerprints import altered_files
 from cher2.study.folder import Study
 from cher2.study.provenance import read_provenance
-
-_LAST_DIGIT = Fraction(5, 10**6)
-"""Half a unit of the sixth significant digit, of the number itself at most."""
 
 _GRADES = [f"n_grade_{grade}" for grade in range(4)]
 
@@ -192,10 +190,13 @@ def _decimal_is(written: str, strong: int, positive: int) -> bool:
 
     Examples
     --------
-    >>> _decimal_is("0.666667", 2, 3), _decimal_is("0.66666", 2, 3), _decimal_is("", 0, 0)
+    >>> _decimal_is("0.666667", 2, 3), _decimal_is("0.666666", 2, 3), _decimal_is("", 0, 0)
     (True, False, True)
     """
     if not positive:
         return written == ""
-    exact = Fraction(strong, positive)
-    return written != "" and abs(Fraction(written) - exact) <= exact * _LAST_DIGIT
+    if not written or not strong:
+        return written == "0" and not strong
+    # Half a unit of the sixth significant digit, to which tables are written.
+    half = Fraction(10) ** (Decimal(written).adjusted() - 5) / 2
+    return abs(Fraction(written) - Fraction(strong, positive)) <= half

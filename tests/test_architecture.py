@@ -20,6 +20,7 @@ MODULES = {
 RANKS = {
     "errors": 0,
     "palette": 0,
+    "guards": 1,
     "protocol": 1,
     "images": 2,
     "cells": 3,

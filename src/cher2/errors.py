@@ -7,7 +7,11 @@ what to do about it, in one line; the command line prints it in red, napari show
 
 from __future__ import annotations
 
-from typing import Self
+from collections.abc import Mapping
+from typing import Any, Self
+
+ISSUES = "https://github.com/cher2/cher2/issues"
+"""Where a fault of cher2 is reported, as ``pyproject.toml`` has it."""
 
 
 class Cher2Error(Exception):
@@ -86,3 +90,56 @@ class CohortError(Cher2Error):
 
 class ReviewError(Cher2Error):
     """A reader's decision makes no sense, or cannot be stored or read."""
+
+
+class Cher2FaultError(Cher2Error):
+    """A check of cher2's own numbers has failed: no image and no table should be able to bring that about.
+
+    Nothing may be concluded from the numbers, so the work stops. :mod:`cher2.study.fault_file` writes what is to be
+    sent, and names the file in `remedy`.
+
+    Parameters
+    ----------
+    what : str
+        What does not fit, as a sentence without its full stop and without a name of a patient or a file.
+    where, remedy : str, optional
+        The image, sample or table that it concerns, and where to report it.
+    check : str
+        The check that failed, by name.
+    rows : tuple of mapping
+        The values concerned, a mapping a row.
+    file : str
+        The file to be sent, as its place in the study folder; empty where none was written.
+    """
+
+    def __init__(
+        self,
+        what: str,
+        *,
+        where: str = "",
+        remedy: str = "",
+        check: str = "",
+        rows: tuple[Mapping[str, Any], ...] = (),
+        file: str = "",
+    ) -> None:
+        super().__init__(what, where=where, remedy=remedy)
+        self.check, self.rows, self.file = check, rows, file
+
+    def within(self, place: str) -> Self:
+        """Return the same fault at a larger place."""
+        where = f"{place}, {self.where}" if self.where else place
+        return type(self)(self.what, where=where, remedy=self.remedy, check=self.check, rows=self.rows, file=self.file)
+
+    def in_file(self, file: str) -> Cher2FaultError:
+        """Return the same fault, with the file that is to be sent."""
+        remedy = f"Send {file}, of the study folder, to {ISSUES}: names of patients and files are numbers in it"
+        return Cher2FaultError(self.what, where=self.where, remedy=remedy, check=self.check, rows=self.rows, file=file)
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return _fault, (self.what, self.where, self.remedy, self.check, self.rows, self.file)
+
+
+def _fault(
+    what: str, where: str, remedy: str, check: str, rows: tuple[Mapping[str, Any], ...], file: str
+) -> Cher2FaultError:
+    return Cher2FaultError(what, where=where, remedy=remedy, check=check, rows=rows, file=file)

@@ -141,8 +141,10 @@ def test_an_edited_grade_is_named_with_its_column_and_size(study):
     assert (graded["her2_intensity"].rows, graded["grade_auto"].rows) == (2, 1)
     assert graded["her2_intensity"].largest == pytest.approx(2.0)
     assert not told(found, "measured")
-    # What is derived from it is no longer what is stored.
-    assert ("derived", "differs", "cells.csv", "her2_intensity") in told(found)
+    # Nothing is derived from it.
+    (derived,) = (f for f in found.findings if f.check == "derived")
+    assert (derived.level, derived.where) == ("unverified", "")
+    assert f"results of {IMAGE} were changed after they had been written: objects.parquet" in derived.what
 
 
 def test_an_edited_measurement_is_named(study):

@@ -7,7 +7,7 @@ import pytest
 
 from cher2 import cohorts
 from cher2.cohorts.results import Estimate, Test
-from cher2.errors import CohortError
+from cher2.errors import Cher2FaultError
 
 RATIO = Estimate("odds ratio", 5.2, 1.6, 20.1, 0.95, "conditional", sizes={"high": 21, "low": 77}, warnings=("few",))
 
@@ -35,14 +35,14 @@ def test_results_are_frozen():
 
 def test_nan_needs_a_reason_and_a_reason_needs_nan():
     assert "nobody has it" in str(Test("Fisher", float("nan"), reason="nobody has it"))
-    with pytest.raises(CohortError, match="without a reason"):
+    with pytest.raises(Cher2FaultError, match="without a reason"):
         Test("Fisher", float("nan"))
-    with pytest.raises(CohortError, match="a reason stands beside"):
+    with pytest.raises(Cher2FaultError, match="a reason stands beside"):
         Test("Fisher", 0.5, reason="nobody has it")
 
 
 def test_an_interval_holds_its_estimate():
-    with pytest.raises(CohortError, match="does not hold"):
+    with pytest.raises(Cher2FaultError, match="does not hold"):
         dataclasses.replace(RATIO, value=30.0)
 
 

@@ -16,10 +16,11 @@ import pandas as pd
 from cher2.batch.engine import Engine, Shared, Task, WorkerDiedError, default_workers, open_engine
 from cher2.batch.plan import Plan, make_plan
 from cher2.batch.tasks import FileOutcome, SampleOutcome, grade_frames, grading_fingerprint, measure_file
-from cher2.errors import Cher2Error, StudyError
+from cher2.errors import Cher2Error, Cher2FaultError, StudyError
 from cher2.images.places import is_remote, place, shown
 from cher2.report.derive import Derived, derive, read_clinical, write_clinical
 from cher2.review.open_log import stored_decisions
+from cher2.study.fault_file import has_faults
 from cher2.study.folder import Study
 from cher2.study.provenance import digests_of_given, now, write_provenance
 from cher2.study.tables import write_csv, write_whole
@@ -193,7 +194,7 @@ def _study_folder(plan: Plan, study: Study) -> Iterator[None]:
             write_whole(path, content)
         if not under_way and _time_of(finished) == before:
             study.withdraw()
-        if not old and not study.has_results():
+        if not old and not study.has_results() and not has_faults(study):
             shutil.rmtree(missing[-1] if missing else study.path, ignore_errors=True)
             if not missing:
                 study.path.mkdir(exist_ok=True)
@@ -302,6 +303,8 @@ class _Scoring:
 def _check_graded(result: Any) -> None:
     if isinstance(result, SampleOutcome) and not result.error:
         return
+    if isinstance(result, Cher2FaultError):
+        raise result
     message = result.message if isinstance(result, SampleOutcome) else str(result)
     raise StudyError(f"a sample could not be graded: {message}", remedy="Run the same command again")
 

@@ -20,13 +20,14 @@ from cher2.cells.frames import FrameFacts
 from cher2.cells.quality import leukocytes_her2
 from cher2.cells.score import ALGORITHM, MEASURING_SECTIONS, count_ctcs, grade_sample, measure_image
 from cher2.cells.segmenters.registry import segmenter_versions
-from cher2.errors import Cher2Error, StudyError
+from cher2.errors import Cher2Error, Cher2FaultError, StudyError
 from cher2.images.files import ImageFile, named_by_image
 from cher2.images.image import Image
 from cher2.images.library_faults import in_own_words
 from cher2.images.reader import frame_name, open_frames
 from cher2.images.remote import fetched
 from cher2.protocol import Protocol
+from cher2.study.fault_file import faults_filed
 from cher2.study.folder import Measured, Study
 from cher2.study.provenance import file_digest, file_stamp
 
@@ -92,7 +93,7 @@ def measure_file(file: ImageFile, study: Path, protocol: Protocol) -> FileOutcom
     home, frames, ctcs = Study(study), list[str](), 0
     try:
         stamp = file_stamp(file)
-        with fetched(file) as here, open_frames(here, protocol) as opened:
+        with faults_filed(home), fetched(file) as here, open_frames(here, protocol) as opened:
             source = {"stamp": stamp, "digest": file_digest(here), "frames": len(opened)}
             for k in range(len(opened)):
                 image = opened.read(k, frame_name(file.name, k, len(opened)))
@@ -156,7 +157,11 @@ def grade_frames(
 ) -> SampleOutcome:
     """Grade the measured frames of one sample and write them among the finished ones."""
     try:
-        return _grade_frames(Study(study), protocol, patient_id, sample_id, frames)
+        with faults_filed(Study(study)):
+            return _grade_frames(Study(study), protocol, patient_id, sample_id, frames)
+    except Cher2FaultError:
+        # Nothing can be done about it here: it ends the run, in its own words.
+        raise
     except Cher2Error as error:
         return SampleOutcome(sample_id, error=type(error).__name__, message=str(error))
 

@@ -14,6 +14,7 @@ from cher2.review.backups import BACKUPS
 from cher2.review.open_log import REVIEWS
 from cher2.review.outline_log import EDITS
 from cher2.review.results import LOST
+from cher2.study.fault_file import FAULTS
 from cher2.study.fingerprints import digest_of
 from cher2.study.folder import Study, image_id
 from cher2.study.identity import IDENTITY
@@ -25,7 +26,7 @@ KNOWN = {
     *("protocol.toml", "samples.csv", "clinical.csv", "provenance.json", IDENTITY, "images", ".measured", EDITS, TRAIL),
     BACKUPS,
     *("cells.csv", "patients.csv", "quality.csv", "errors.csv", "comparison.csv", "survival.csv", "report.html", LOST),
-    *("agreement.csv", "protocol_calibrated.toml", "celltracks.csv", "celltracks_cells.csv"),
+    *("agreement.csv", "protocol_calibrated.toml", "celltracks.csv", "celltracks_cells.csv", FAULTS),
     *(f"{REVIEWS}{suffix}" for suffix in ("", "-wal", "-shm", "-journal")),
 }
 """What cher2 writes into a study folder."""

@@ -20,6 +20,7 @@ from cher2.cells.flat_field import FlatField, flattened
 from cher2.cells.frames import FrameFacts, frame_facts, largest_count_steps, shape_of_all
 from cher2.cells.grading import grade_objects
 from cher2.cells.identification import Gates, find_gates, identify
+from cher2.cells.object_guards import check_graded
 from cher2.cells.objects import GRADE_NAMES, with_types
 from cher2.cells.quality import FrameQuality, frame_quality
 from cher2.cells.segmented import measure_bodies, segment_image
@@ -186,6 +187,11 @@ def grade_sample(objects: pd.DataFrame, protocol: Protocol, frames: Sequence[Fra
     GradedSample
         Rows with ``duplicate_of`` are identified and graded as others are, but neither gates nor units of
         leukocytes come from them.
+
+    Raises
+    ------
+    Cher2FaultError
+        A grade does not follow from its intensity, or a kind from its gates.
     """
     table = objects.assign(
         patient_id=objects.get("patient_id", ""),
@@ -196,8 +202,9 @@ def grade_sample(objects: pd.DataFrame, protocol: Protocol, frames: Sequence[Fra
     unique = table[table["duplicate_of"] == ""]
     gates = find_gates(unique, protocol.identify, largest_count_steps(frames))
     table = pd.concat([table, identify(table, gates, protocol.identify)], axis=1)
-    table = pd.concat([table, grade_objects(table, protocol.grade)], axis=1)
-    return GradedSample(with_types(table), gates, flat_field)
+    table = with_types(pd.concat([table, grade_objects(table, protocol.grade)], axis=1))
+    check_graded(table, objects, protocol.grade)
+    return GradedSample(table, gates, flat_field)
 
 
 def count_ctcs(objects: pd.DataFrame, protocol: Protocol, frame: FrameFacts) -> int:

@@ -16,6 +16,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from cher2.cells.measurement import measure, without_her2
+from cher2.cells.object_guards import check_measured
 from cher2.cells.segmentation import Segmentation, segment
 from cher2.cells.segmenters.registry import load_segmenter
 from cher2.errors import ImageError
@@ -100,6 +101,8 @@ def measure_bodies(segmented: SegmentedImage, labels: NDArray[np.int32] | None =
     ------
     ImageError
         The labels are not of the frame's shape.
+    Cher2FaultError
+        The objects are not those of the labels.
     """
     segmentation, numbers = segmented.segmentation, None
     if labels is not None:
@@ -112,6 +115,14 @@ def measure_bodies(segmented: SegmentedImage, labels: NDArray[np.int32] | None =
     if not segmented.has_her2:
         objects = without_her2(objects)
     objects.insert(0, "image", segmented.name)
+    check_measured(
+        objects,
+        segmentation.labels if labels is None else labels,
+        segmented.pixel_size_um,
+        name=segmented.name,
+        has_her2=segmented.has_her2,
+        numbered=labels is None,
+    )
     return objects
 
 

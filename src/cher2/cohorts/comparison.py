@@ -13,6 +13,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from cher2.cohorts.clinical import check_clinical
+from cher2.cohorts.cohort_guards import check_comparison
 from cher2.cohorts.comparison_notes import notes_on_families, notes_on_patients, notes_on_values
 from cher2.cohorts.layout import as_html, as_text, many, paper_table, tests_by_name
 from cher2.cohorts.lines import lines_of
@@ -146,6 +147,7 @@ def compare_cohorts(
     families = {"pre-specified": _sites(checked, rules), "exploratory": [_number_of_sites(checked), *further]}
     columns = [column for members in families.values() for column in members]
     table = _table(families, rows, is_high, rules)
+    check_comparison(table, int(is_high.sum()), int((~is_high).sum()))
     titles = {column.name: column.title for column in columns}
     split = split or (CHER2 if group == "group" else group)
     notes = (

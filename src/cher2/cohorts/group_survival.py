@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 
 from cher2.cohorts.clinical import ENDPOINTS, check_clinical
+from cher2.cohorts.cohort_guards import check_survival
 from cher2.cohorts.comparison import patient_groups, refuse_strangers
 from cher2.cohorts.cox import COX, CoxRegression, cox_regression
 from cher2.cohorts.curves import KaplanMeier
@@ -149,6 +150,7 @@ def survival_by_group(
     ]
     sizes = {group: int((compared == group).sum()) for group in ("high", "low")}
     table = pd.DataFrame(lines)[list(COLUMNS)].astype(COLUMNS)
+    check_survival(table, sizes["high"], sizes["low"])
     return GroupSurvival(table, found, METHOD, sizes, tuple(warnings))
 
 

@@ -15,6 +15,7 @@ import pandas as pd
 
 from cher2.cohorts.layout import as_html, as_text
 from cher2.errors import CohortError
+from cher2.guards import fault, in_unit
 
 
 class Result(ABC):
@@ -84,7 +85,8 @@ class Test(Result):
     warnings: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        _check_reason(self.p_value, self.reason, self.method)
+        check_reason(self.p_value, self.reason, self.method)
+        check_p_value(self.p_value, self.method)
 
     def to_frame(self) -> pd.DataFrame:
         """Return one row: the test, its statistic, p, and why there is none."""
@@ -123,13 +125,10 @@ class Estimate(Result):
     warnings: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        _check_reason(self.value, self.reason, self.method)
+        check_reason(self.value, self.reason, self.method)
         if not self.reason and not self.low <= self.value <= self.high:
-            raise CohortError(
-                f"the interval {self.low:g} to {self.high:g} does not hold its estimate {self.value:g}",
-                where=self.method,
-                remedy="This is a fault of cher2: please report it with your table",
-            )
+            limits = {"estimate": self.value, "low": self.low, "high": self.high, "level": self.level}
+            fault("estimate-interval", "an interval does not hold its estimate", [limits], self.method)
 
     def to_frame(self) -> pd.DataFrame:
         """Return one row: the quantity, the estimate, its limits, and why there is none."""
@@ -169,10 +168,24 @@ def check_level(level: float) -> None:
         raise CohortError(f"the level is {level}", remedy="Give a fraction between 0 and 1, such as 0.95")
 
 
-def _check_reason(value: float, reason: str, method: str) -> None:
+def check_reason(value: float, reason: str, method: str) -> None:
+    """Stop where a number is missing without a reason, or there in spite of one.
+
+    Raises
+    ------
+    Cher2FaultError
+    """
     if bool(np.isnan(value)) != bool(reason):
-        raise CohortError(
-            "a number is NaN without a reason" if not reason else "a reason stands beside a number",
-            where=method,
-            remedy="This is a fault of cher2: please report it with your table",
-        )
+        what = "a number is NaN without a reason" if not reason else "a reason stands beside a number"
+        fault("estimate-reason", what, [{"value": value}], method)
+
+
+def check_p_value(p_value: float, method: str) -> None:
+    """Stop where a p-value is there and not from 0 to 1.
+
+    Raises
+    ------
+    Cher2FaultError
+    """
+    if not in_unit(p_value):
+        fault("p-value", "a p-value is not from 0 to 1", [{"p_value": p_value}], method)

@@ -14,9 +14,10 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import chdtrc, ndtri
 
+from cher2.cohorts.cohort_guards import check_curve
 from cher2.cohorts.curves import Curve, KaplanMeier
 from cher2.cohorts.follow_up import FollowUp, column_of
-from cher2.cohorts.results import Estimate, Result, check_level
+from cher2.cohorts.results import Estimate, Result, check_level, check_p_value, check_reason
 from cher2.errors import CohortError
 from cher2.patients.identifiers import natural_order, text_values
 
@@ -57,10 +58,8 @@ class LogRank(Result):
     warnings: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        if bool(np.isnan(self.p_value)) != bool(self.reason):
-            raise CohortError(
-                "a p-value and its reason do not fit", where=self.method, remedy="Report it: cher2's fault"
-            )
+        check_reason(self.p_value, self.reason, self.method)
+        check_p_value(self.p_value, self.method)
 
     def to_frame(self) -> pd.DataFrame:
         """Return one row a group; the test, which is one for all of them, stands in every row."""
@@ -116,6 +115,7 @@ def kaplan_meier(
         events_at = np.bincount(places[ours & watched.events], minlength=len(distinct))
         left_at = np.bincount(places[ours & ~watched.events], minlength=len(distinct))
         curves[name] = _curve(name, distinct, events_at, left_at, level)
+        check_curve(curves[name])
     sizes = _sizes(watched, len(watched.known) - len(labels))
     return KaplanMeier(curves, level, f"{KAPLAN_MEIER} ({100 * level:g} %)", sizes, warnings)
 

@@ -25,6 +25,7 @@ from cher2.review.ledger import Ledger
 from cher2.review.open_log import stored_decisions
 from cher2.review.outlines import corrected_labels, corrected_objects
 from cher2.review.results import decided, with_final
+from cher2.study.fault_file import faults_filed
 from cher2.study.folder import Study
 from cher2.study.tables import write_whole
 
@@ -103,7 +104,12 @@ def final_objects(study: Study, reviews: str) -> Callable[[str], pd.DataFrame]:
     """Return a function that gives the objects of a frame with ``kind_final, grade, reader, reviewed_at``."""
     entries = stored_decisions(study, reviews)
     standings = decided(Ledger(study, entries)) if entries else {}
-    return lambda image: with_final(corrected_objects(study, image), standings)
+
+    def objects_of(image: str) -> pd.DataFrame:
+        with faults_filed(study):
+            return with_final(corrected_objects(study, image), standings)
+
+    return objects_of
 
 
 def write_csv_whole(table: pd.DataFrame, path: Path) -> None:

@@ -23,6 +23,7 @@ from cher2.report.survival_figure import survival_drawing
 from cher2.report.svg import STYLE
 from cher2.report.write import is_synthetic, write_report
 from cher2.review.results import ReviewSummary
+from cher2.study.fault_file import faults_filed
 from cher2.study.folder import Study
 
 NO_TABLE = "The study has no clinical table of its own: choose one to compare the cohorts"
@@ -176,8 +177,9 @@ def read_cohorts(choice: CohortChoice, known: StudyRead | None = None) -> Genera
         return CohortView(known, split, patients.assign(has_clinical=False), title, fault=NO_TABLE)
     try:
         clinical = read_clinical(path, study.protocol)
-        comparison = compare_cohorts(patients, clinical, study.protocol, split=split)
-        survival = survival_by_group(patients, clinical, study.protocol)
+        with faults_filed(study):
+            comparison = compare_cohorts(patients, clinical, study.protocol, split=split)
+            survival = survival_by_group(patients, clinical, study.protocol)
     except Cher2Error as error:
         # The patients are right without it.
         rows = _has_row(patients, clinical, study)

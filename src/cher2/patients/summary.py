@@ -19,6 +19,7 @@ from cher2.patients.chances import GradeChances
 from cher2.patients.counting import count_grades, counted_cells, grade_probabilities, reasons_without_grade
 from cher2.patients.groups import groups_of_counts
 from cher2.patients.misgrading import probability_above_chances
+from cher2.patients.patient_guards import check_patients
 from cher2.patients.reasons import Tally, reason
 from cher2.patients.roster import Roster, require
 from cher2.patients.table import patients_table
@@ -174,7 +175,9 @@ def _summary(
         # Cells tell nothing of the images' quality: a study's is filled in where its images are known.
         "quality": [""] * len(names),
     }
-    return patients_table(values)
+    patients = patients_table(values)
+    check_patients(patients, counts[:, len(GRADES)], rules)
+    return patients
 
 
 def _certainty(

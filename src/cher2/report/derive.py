@@ -24,10 +24,13 @@ from cher2.protocol import PatientRules, Protocol
 from cher2.report.cell_table import CellTable, no_cells
 from cher2.report.image_quality import QUALITY, quality_of_study
 from cher2.report.operator_ctcs import OperatorComparison, compare_with_operator, write_comparison
+from cher2.report.table_guards import CellCounts, check_written
+from cher2.review.cells import corrected_images
 from cher2.review.decisions_csv import decisions_csv, guarded
 from cher2.review.log_state import LogState, head_fact, log_state, noted_heads
 from cher2.review.open_log import stored_decisions
 from cher2.review.results import LOST, ReviewSummary, StudyReadings, scan_reviewed, study_readings
+from cher2.study.fault_file import faults_filed
 from cher2.study.folder import Study
 from cher2.study.tables import csv_text, read_csv, replaced_whole, write_csv, write_whole
 from cher2.study.trail import add_event, read_trail
@@ -110,13 +113,25 @@ def derive(study: Study, clinical: pd.DataFrame | None = None, reviews: str = ""
         Readers' decisions cannot be read.
     CohortError
         The clinical table that was given cannot be compared; nothing is written then.
+    Cher2FaultError
+        The tables do not fit together; nothing is written then but the file to be sent.
     """
+    with faults_filed(study):
+        return _derive(study, clinical, reviews)
+
+
+def _derive(study: Study, clinical: pd.DataFrame | None, reviews: str) -> Derived:
     protocol, source = study.protocol, _Source.of(study, reviews)
     comparison: CohortComparison | None
     survival: GroupSurvival | None
     with replaced_whole(study.path / "cells.csv") as file:
         cells = CellTable(study, source.images, source.readings)
-        patients, review = source.summed_up(_written(cells, file))
+        counts = CellCounts(study)
+        patients, review = source.summed_up(_written(cells, file, counts))
+        corrected = corrected_images(study, source.images)
+        counts.check(patients, source.quality.images, source.roster, corrected)
+        text = csv_text(patients)
+        check_written(text, patients)
         if clinical is None:
             comparison, survival, reason = _compare(study, patients)
         else:
@@ -124,7 +139,7 @@ def derive(study: Study, clinical: pd.DataFrame | None = None, reviews: str = ""
             comparison, reason = compare_cohorts(patients, clinical, protocol), ""
             survival = survival_by_group(patients, clinical, protocol)
             write_clinical(clinical, study)
-    write_csv(patients, study.path / "patients.csv")
+    write_whole(study.path / "patients.csv", text.encode())
     write_csv(source.quality.images, study.path / QUALITY)
     for name, result in (("comparison.csv", comparison), ("survival.csv", survival)):
         if result is not None:
@@ -170,14 +185,16 @@ def summarise_study(study: Study, reviews: str = "") -> tuple[pd.DataFrame, Revi
     ReviewError
         Readers' decisions cannot be read.
     """
-    source = _Source.of(study, reviews)
-    return source.summed_up(scan_reviewed(study, source.images, source.readings, _COUNTED))
+    with faults_filed(study):
+        source = _Source.of(study, reviews)
+        return source.summed_up(scan_reviewed(study, source.images, source.readings, _COUNTED))
 
 
-def _written(cells: CellTable, file: BinaryIO) -> Iterator[pd.DataFrame]:
-    """Write cells as they pass by."""
+def _written(cells: CellTable, file: BinaryIO, counts: CellCounts) -> Iterator[pd.DataFrame]:
+    """Write cells as they pass by, and count them once more."""
     file.write(csv_text(no_cells()).encode())
     for batch in cells.batches():
+        counts.add(batch)
         # A reader's name is the only text here that comes from outside the study.
         file.write(csv_text(batch.assign(reader=batch["reader"].map(guarded)), header=False).encode())
         yield batch

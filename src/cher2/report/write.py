@@ -9,15 +9,17 @@ from pathlib import Path
 import pandas as pd
 
 from cher2.cells.duplicates import UNKNOWN
-from cher2.errors import Cher2Error
+from cher2.errors import Cher2Error, StudyError
 from cher2.protocol import Protocol
 from cher2.report.cell_pictures import CellPlace, StudyFrames
 from cher2.report.derive import Derived, derive
 from cher2.report.examples import examples_of
+from cher2.report.page_guards import check_page
 from cher2.report.thumbnails import HOW_CHOSEN, Example
+from cher2.study.fault_file import faults_filed
 from cher2.study.folder import Study
 from cher2.study.provenance import read_provenance, software
-from cher2.study.tables import write_whole
+from cher2.study.tables import read_csv, write_whole
 
 EXAMPLES_PER_GRADE = 8
 PAGE = "report.html"
@@ -74,8 +76,10 @@ def write_report(
         log_head=_head_words(derived),
         sections=sections,
     )
-    page = study.path / PAGE
-    write_whole(page, render_page(content).encode())
+    page, text = study.path / PAGE, render_page(content)
+    with faults_filed(study):
+        check_page(text, read_csv(study.path / "patients.csv", StudyError, "the table of patients"))
+    write_whole(page, text.encode())
     return page
 
 

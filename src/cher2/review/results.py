@@ -12,6 +12,7 @@ from cher2.review.cells import corrected_images, scored_images
 from cher2.review.decisions import Decision
 from cher2.review.ledger import Ledger
 from cher2.review.outlines import corrected_objects, lost_corrections, scan_corrected
+from cher2.review.reading_guards import check_final
 from cher2.review.standing import CellStanding
 from cher2.review.state import DECIDING
 from cher2.study.folder import Study
@@ -94,6 +95,7 @@ def with_final(objects: pd.DataFrame, standings: Mapping[tuple[str, int], CellSt
     """Add ``kind_final, grade, reader, reviewed_at`` to objects: as cells stand, the others as the machine has them."""
     cells = objects.assign(kind_final=objects["kind"], grade=objects["grade_auto"], reader="", reviewed_at="")
     if not standings:
+        check_final(cells, standings)
         return cells
     final = {name: cells[name].astype(object).to_numpy(copy=True) for name in ("kind_final", "reader", "reviewed_at")}
     grades = cells["grade"].astype("Int8").array.copy()
@@ -102,7 +104,9 @@ def with_final(objects: pd.DataFrame, standings: Mapping[tuple[str, int], CellSt
             final["kind_final"][at], final["reader"][at] = standing.kind, standing.reader
             final["reviewed_at"][at] = standing.decided_at
             grades[at] = pd.NA if standing.grade is None else standing.grade
-    return cells.assign(**final, grade=grades)
+    cells = cells.assign(**final, grade=grades)
+    check_final(cells, standings)
+    return cells
 
 
 @dataclass(frozen=True, eq=False)

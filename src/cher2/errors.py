@@ -86,3 +86,7 @@ class CohortError(Cher2Error):
 
 class ReviewError(Cher2Error):
     """A reader's decision makes no sense, or cannot be stored or read."""
+
+
+class SystemRefusalError(Cher2Error):
+    """The system refuses what cher2 needs: room on a disk, open files, memory, a permission."""

@@ -23,12 +23,21 @@ from cher2.patients.summary import COUNTED, PatientSums
 from cher2.protocol import PatientRules, Protocol
 from cher2.report.cell_table import CellTable, no_cells
 from cher2.report.image_quality import QUALITY, quality_of_study
-from cher2.report.operator_ctcs import OperatorComparison, compare_with_operator, write_comparison
+from cher2.report.operator_ctcs import CELLS_FILE, SAMPLES_FILE, OperatorComparison, compare_with_operator, tables_of
 from cher2.review.decisions_csv import decisions_csv, guarded
 from cher2.review.open_log import stored_decisions
 from cher2.review.results import LOST, ReviewSummary, StudyReadings, scan_reviewed, study_readings
+from cher2.study.file_set import remove, replaced_together
 from cher2.study.folder import Study
-from cher2.study.tables import csv_text, read_csv, replaced_whole, write_csv, write_whole
+from cher2.study.tables import csv_text, read_csv, sweep_partials
+
+PAGE = "report.html"
+
+TABLES = (
+    *("cells.csv", "patients.csv", QUALITY, "comparison.csv", "survival.csv"),
+    *(LOST, SAMPLES_FILE, CELLS_FILE),
+)
+"""The derived tables. They are replaced together: tables of different decisions never stand side by side."""
 
 _COUNTED = [column.name for column in COLUMNS if column.name in COUNTED]
 
@@ -105,31 +114,44 @@ def derive(study: Study, clinical: pd.DataFrame | None = None, reviews: str = ""
     CohortError
         The clinical table that was given cannot be compared; nothing is written then.
     """
+    with study.lock.held("report"):
+        sweep_partials(study.path)
+        return _derive(study, clinical, reviews)
+
+
+def _derive(study: Study, clinical: pd.DataFrame | None, reviews: str) -> Derived:
     protocol, source = study.protocol, _Source.of(study, reviews)
     comparison: CohortComparison | None
     survival: GroupSurvival | None
-    with replaced_whole(study.path / "cells.csv") as file:
+    with replaced_together(study.path, TABLES, [PAGE]) as files:
         cells = CellTable(study, source.images, source.readings)
-        patients, review = source.summed_up(_written(cells, file))
+        with files.opened("cells.csv") as file:
+            patients, review = source.summed_up(_written(cells, file))
         if clinical is None:
             comparison, survival, reason = _compare(study, patients)
         else:
             # Refused before anything is in its place.
             comparison, reason = compare_cohorts(patients, clinical, protocol), ""
             survival = survival_by_group(patients, clinical, protocol)
-            write_csv(clinical, study.path / "clinical.csv")
-    write_csv(patients, study.path / "patients.csv")
-    write_csv(source.quality.images, study.path / QUALITY)
-    for name, result in (("comparison.csv", comparison), ("survival.csv", survival)):
-        if result is not None:
-            write_csv(result.table, study.path / name)
-        else:
-            (study.path / name).unlink(missing_ok=True)
-    _write_lost(study, review)
-    operator = compare_with_operator(study, cells)
-    write_comparison(study, operator)
+            files.write("clinical.csv", csv_text(clinical).encode())
+        operator = compare_with_operator(study, cells)
+        tables = {"patients.csv": patients, QUALITY: source.quality.images}
+        tables |= {"comparison.csv": comparison.table} if comparison is not None else {}
+        tables |= {"survival.csv": survival.table} if survival is not None else {}
+        for name, table in (tables | tables_of(operator)).items():
+            files.write(name, csv_text(table).encode())
+        if review.lost:
+            files.write(LOST, decisions_csv(review.lost).encode())
     flow = _flow(study, patients)
     return Derived(cells, patients, flow, comparison, reason, survival, review, operator, source.quality)
+
+
+def drop_derived(study: Study) -> None:
+    """Remove the derived tables and the page: what they were derived from is about to change.
+
+    A run that is broken off then leaves no table that looks right and tells of other results.
+    """
+    remove(study.path, (PAGE, *TABLES))
 
 
 def summarise_study(study: Study, reviews: str = "") -> tuple[pd.DataFrame, ReviewSummary]:
@@ -167,13 +189,6 @@ def _written(cells: CellTable, file: BinaryIO) -> Iterator[pd.DataFrame]:
         # A reader's name is the only text here that comes from outside the study.
         file.write(csv_text(batch.assign(reader=batch["reader"].map(guarded)), header=False).encode())
         yield batch
-
-
-def _write_lost(study: Study, review: ReviewSummary) -> None:
-    if review.lost:
-        write_whole(study.path / LOST, decisions_csv(review.lost).encode())
-    else:
-        (study.path / LOST).unlink(missing_ok=True)
 
 
 def compare_by_index(

@@ -1,0 +1,2 @@
+def refusals(ground):
+    yield from ()

@@ -10,9 +10,11 @@ from __future__ import annotations
 import random
 import shutil
 import signal
+import sqlite3
 import statistics
 import time
 from collections.abc import Callable, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -71,11 +73,13 @@ class Trial:
         for name, source in self.before.items():
             shutil.copytree(source, self.place / name)
 
-    def begin(self) -> Command:
-        """Start the command."""
+    def begin(self, prepare: Callable[[], object] | None = None, log: str = "log.txt") -> Command:
+        """Start the command; what prepares its process is called there first."""
         words = [str(word).replace("STUDY", str(self.place / "study")) for word in self.words]
         words = [word.replace("OUT", str(self.place / "out")) for word in words]
-        return (start_fresh if self.fresh else start)(words, self.home / "log.txt")
+        if self.fresh:
+            return start_fresh(words, self.home / log)
+        return start(words, self.home / log, prepare or (lambda: None))
 
     def to_its_end(self) -> tuple[int, str]:
         """Carry the command out undisturbed."""
@@ -83,8 +87,10 @@ class Trial:
         return command.wait(), command.said
 
     def learn(self) -> None:
-        """Find out what it gives undisturbed, and how long it takes."""
-        took = []
+        """Find out, once, what it gives undisturbed, and how long it takes."""
+        took: list[float] = []
+        if self.new:
+            return
         for _ in range(2):
             self.reset()
             self.old, began = contents(self.place), time.monotonic()
@@ -100,7 +106,7 @@ def kills(trial: Trial, times: int, send: Callable[[Command, random.Random], boo
     row, chance = Row(trial.name), random.Random(seed)
     trial.learn()
     trial.reset()
-    since = 0
+    since, decisions = 0, decisions_in(trial.place)
     for _ in range(3 * times):
         if row.tried >= times:
             break
@@ -111,6 +117,7 @@ def kills(trial: Trial, times: int, send: Callable[[Command, random.Random], boo
         code = command.wait()
         row.tried += hit
         since += 1
+        row.lost += abs(decisions - decisions_in(trial.place))
         if hit and code != -signal.SIGKILL:
             row.judge(code, command.said)
         _, left = psutil.wait_procs([one for one in family if one.pid != command.process], timeout=LEAVE_S)
@@ -155,6 +162,15 @@ def mixtures(trial: Trial) -> list[str]:
         if shown[name] not in (trial.old.get(name), trial.new.get(name)):
             wrong.append(f"{name} is neither the old nor the new one")
     return wrong
+
+
+def decisions_in(place: Path) -> int:
+    """Return how many decisions a study holds."""
+    path = place / "study" / "reviews.sqlite"
+    if not path.is_file():
+        return 0
+    with closing(sqlite3.connect(path)) as log:
+        return int(log.execute("select count(*) from decisions").fetchone()[0])
 
 
 def all_of(found: dict[str, str], wanted: dict[str, str], names: Sequence[str]) -> bool:

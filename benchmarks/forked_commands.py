@@ -5,6 +5,7 @@ A try costs what the command itself does, without the seconds of its start. No b
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import os
 import re
@@ -27,7 +28,8 @@ import cher2.report.sections  # noqa: F401
 from cher2.cli import main
 
 PROGRAM = "from cher2.cli import main; main()"
-PATIENCE_S = 120.0
+PATIENCE_S = 240.0
+PIPE_BYTES = 1 << 20
 VARYING = re.compile(
     rb"20\d\d[-:]\d\d[-:]\d\d[T ]\d\d:\d\d(:\d\d)?(\+00:00|Z| UTC)?|<!-- made from .*-->"
     rb"|[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}"
@@ -43,11 +45,14 @@ class Command:
     ----------
     process : int
     log : Path
-        What it says.
+        Where its output goes.
+    pipe : int, optional
+        What its output is read from, where it goes through a pipe.
     """
 
     process: int
     log: Path
+    pipe: int | None = None
 
     def send(self, number: int, *, group: bool = True) -> bool:
         """Send a signal to it, or to all that it has started, too; say whether it was still there."""
@@ -63,6 +68,9 @@ class Command:
         while True:
             done, status = os.waitpid(self.process, os.WNOHANG)
             if done:
+                if self.pipe is not None:
+                    with os.fdopen(self.pipe, "rb") as output:
+                        self.log.write_bytes(output.read())
                 return os.waitstatus_to_exitcode(status)
             if time.monotonic() > until:
                 os.killpg(self.process, signal.SIGKILL)
@@ -88,15 +96,20 @@ def start(words: Sequence[object], log: Path, prepare: Callable[[], object] = la
         Called in the process before the command.
     """
     sys.stdout.flush()
+    # A file would be under the limits that the process is given.
+    reads, writes = os.pipe()
+    fcntl.fcntl(writes, fcntl.F_SETPIPE_SZ, PIPE_BYTES)
     process = os.fork()
     if process:
-        return Command(process, log)
+        os.close(writes)
+        return Command(process, log, reads)
     code = 70
     try:
         os.setsid()
-        output = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
         for number in (1, 2):
-            os.dup2(output, number)
+            os.dup2(writes, number)
+        os.close(writes)
+        os.close(reads)
         sys.argv = ["cher2", *map(str, words)]
         prepare()
         code = _called()

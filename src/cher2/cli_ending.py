@@ -6,32 +6,22 @@ terminal was closed (SIGHUP), as shells count. 141: who read the output has gone
 
 from __future__ import annotations
 
-import errno
 import os
 import signal
 import sys
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from types import FrameType
-from typing import NoReturn
+from typing import Any, NoReturn, TextIO
 
 from rich.console import Console
 
-from cher2.errors import Cher2Error, SystemRefusalError
+from cher2.errors import TOO_MANY_FILES, Cher2Error, refusal
 
 INTERRUPTED, TERMINATED, HUNG_UP, UNHEARD = 130, 143, 129, 141
 
 STOPPED = (INTERRUPTED, TERMINATED, HUNG_UP)
-
-_REMEDIES = {
-    (errno.ENOSPC, errno.EFBIG, getattr(errno, "EDQUOT", errno.ENOSPC)): "Make room on the disk",
-    (errno.EMFILE, errno.ENFILE): "Let it open more files, such as with 'ulimit -n 4096'",
-    (errno.EACCES, errno.EPERM, errno.EROFS): "Allow reading and writing there, or name another place",
-    (errno.ENOENT, errno.ENOTDIR): "Look whether it is still there",
-    (errno.ENOMEM, errno.EAGAIN): "Close other programs, or use fewer --workers",
-}
-"""What to do about an error of the system, by its number."""
-
-_OTHERWISE = "Look whether the disk, or the network that it is reached by, works"
 
 
 def run_to_its_end(command: Callable[[], object]) -> None:
@@ -42,15 +32,20 @@ def run_to_its_end(command: Callable[[], object]) -> None:
     command : callable
         Raises SystemExit with its own exit code, as Click's commands do.
     """
-    listen()
     try:
-        command()
+        with listening():
+            command()
     except Cher2Error as error:
         _end(f"Error: {error}", "bold red", 2)
     except BrokenPipeError:
         _end_unheard()
     except (OSError, MemoryError) as error:
         _end(f"Error: {refusal(error)}", "bold red", 2)
+    except ImportError as error:
+        # A library cannot be loaded, and says only in words why not.
+        if os.strerror(TOO_MANY_FILES) not in str(error):
+            raise
+        _end(f"Error: {refusal(OSError(TOO_MANY_FILES, ''))}", "bold red", 2)
     except (KeyboardInterrupt, SystemExit) as end:
         if isinstance(end.__context__, BrokenPipeError):
             # Typer's way to end then, with the exit code of images that failed.
@@ -62,23 +57,21 @@ def run_to_its_end(command: Callable[[], object]) -> None:
         _end("Stopped. The same command goes on where it stopped.", "yellow", code)
 
 
-def refusal(error: OSError | MemoryError) -> Cher2Error:
-    """Return an error of the system as one of cher2's: what is refused, where, and what to do."""
-    number = error.errno if isinstance(error, OSError) else errno.ENOMEM
-    remedy = next((remedy for numbers, remedy in _REMEDIES.items() if number in numbers), _OTHERWISE)
-    words = os.strerror(number) if number else str(error) or type(error).__name__
-    place = getattr(error, "filename", None)
-    where = os.fsdecode(place) if isinstance(place, (str, bytes)) else "this computer"
-    again = f"{remedy}, and give the same command again"
-    return SystemRefusalError(f"the system refuses what cher2 needs ({words})", where=where, remedy=again)
-
-
-def listen() -> None:
-    """Let SIGTERM and SIGHUP stop a command as Ctrl-C does; what whoever started it has told to ignore stays so."""
-    for name, code in (("SIGTERM", TERMINATED), ("SIGHUP", HUNG_UP)):
-        number = getattr(signal, name, None)
-        if number is not None and signal.getsignal(number) == signal.SIG_DFL:
-            signal.signal(number, _stopping(code))
+@contextmanager
+def listening() -> Iterator[None]:
+    """Let SIGTERM and SIGHUP stop the block as Ctrl-C does; what whoever started it has told to ignore stays so."""
+    before: dict[int, Any] = {}
+    try:
+        for name, code in (("SIGTERM", TERMINATED), ("SIGHUP", HUNG_UP)):
+            number = getattr(signal, name, None)
+            # Only a process's main thread may listen.
+            here = threading.current_thread() is threading.main_thread()
+            if number is not None and here and signal.getsignal(number) == signal.SIG_DFL:
+                before[number] = signal.signal(number, _stopping(code))
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _stopping(code: int) -> Callable[[int, FrameType | None], NoReturn]:
@@ -91,18 +84,26 @@ def _stopping(code: int) -> Callable[[int, FrameType | None], NoReturn]:
 
 
 def _check_heard() -> None:
-    """Write out what is left; where nobody reads it, say so by the exit code."""
+    """Write out what is left; where nobody reads it, or it cannot be written, say so by the exit code."""
     try:
         sys.stdout.flush()
     except BrokenPipeError:
         _end_unheard()
+    except OSError as error:
+        _silence(sys.stdout)
+        _end(f"Error: {refusal(error)}", "bold red", 2)
 
 
 def _end_unheard() -> NoReturn:
-    """End without a word: there is nobody to hear it. What Python itself still writes goes nowhere."""
+    """End without a word: there is nobody to hear it."""
     for stream in (sys.stdout, sys.stderr):
-        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+        _silence(stream)
     sys.exit(UNHEARD)
+
+
+def _silence(stream: TextIO) -> None:
+    """Let what Python itself still writes, when it ends, go nowhere."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 def _end(words: str, style: str, code: int) -> NoReturn:
@@ -110,4 +111,7 @@ def _end(words: str, style: str, code: int) -> NoReturn:
         Console(stderr=True).print(words, style=style, markup=False, highlight=False, soft_wrap=True)
     except BrokenPipeError:
         _end_unheard()
+    except OSError:
+        # Rich loads parts of itself now, and may not be let.
+        print(words, file=sys.stderr)
     sys.exit(code)

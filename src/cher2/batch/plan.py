@@ -129,7 +129,9 @@ def _check_place(study: Study, images: Path) -> None:
             where=str(study.path),
             remedy="Name a study folder beside the images with -o",
         )
-    if not study.exists() and study.path.is_dir() and any(path.name != LOCK for path in study.path.iterdir()):
+    # A run that was broken off at its very beginning has made its waiting room and nothing else yet.
+    begun = study.exists() or study.under_way
+    if not begun and study.path.is_dir() and any(path.name != LOCK for path in study.path.iterdir()):
         raise StudyError(
             "the folder holds other files and no study",
             where=str(study.path),

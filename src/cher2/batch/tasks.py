@@ -20,7 +20,7 @@ from cher2.cells.frames import FrameFacts
 from cher2.cells.quality import leukocytes_her2
 from cher2.cells.score import ALGORITHM, MEASURING_SECTIONS, count_ctcs, grade_sample, measure_image
 from cher2.cells.segmenters.registry import segmenter_versions
-from cher2.errors import Cher2Error, ImageError, StudyError
+from cher2.errors import TOO_MANY_FILES, Cher2Error, ImageError, StudyError, lacks_handles, refusal
 from cher2.images.files import ImageFile
 from cher2.images.image import Image
 from cher2.images.reader import frame_name, open_frames
@@ -98,9 +98,14 @@ def measure_file(file: ImageFile, study: Path, protocol: Protocol) -> FileOutcom
                 ctcs += _measure_frame(image, home, protocol, source)
                 frames.append(image.name)
         _check_as_before(file, stamp)
-    except Cher2Error as error:
-        return _failed(file, home, frames, error, str(error))
-    except Exception as error:  # One frame that breaks cher2 must not end a night's run: it is named, with the fault.
+    except Exception as error:
+        if lacks_handles(error):
+            return _failed(file, home, frames, StudyError(""), str(refusal(OSError(TOO_MANY_FILES, ""))))
+        if isinstance(error, (OSError, MemoryError)):
+            error = refusal(error).within(file.name)
+        if isinstance(error, Cher2Error):
+            return _failed(file, home, frames, error, str(error))
+        # One frame that breaks cher2 must not end a night's run: it is named, with the fault.
         fault = f"{file.name}: this is a fault of cher2 ({error}). Please report it with the file."
         return _failed(file, home, frames, error, " ".join(fault.split()))
     return FileOutcome(file.name, tuple(frames), ctcs)

@@ -148,8 +148,8 @@ class Study:
     def create(self, protocol: Protocol, samples: pd.DataFrame) -> None:
         """Make the folder where it is not there, and write the study's protocol and samples."""
         try:
-            (self.path / "images").mkdir(parents=True, exist_ok=True)
-            (self.path / ".measured").mkdir(exist_ok=True)
+            (self.path / ".measured").mkdir(parents=True, exist_ok=True)
+            (self.path / "images").mkdir(exist_ok=True)
         except OSError as error:
             raise StudyError(
                 f"the study folder cannot be made ({error.strerror})",

@@ -36,6 +36,7 @@ RANKS = {
     "doctor": 10,
     "progress": 10,
     "napari": 11,
+    "cli_ending": 12,
     "cli_info": 12,
     "cli_review": 12,
     "cli_study": 13,

@@ -1,7 +1,8 @@
 """The command line: thin commands over the same functions that a notebook calls.
 
 Exit 0: all done. 1: finished, but some images failed (errors.csv names them). 2: bad use or bad input, nothing
-written. Heavy libraries are imported inside the commands: ``cher2 --help`` must answer at once.
+written. What breaks a command off has exit codes of its own (:mod:`cher2.cli_ending`). Heavy libraries are imported
+inside the commands: ``cher2 --help`` must answer at once.
 """
 
 from __future__ import annotations
@@ -14,14 +15,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
-from rich.console import Console
 
 import cher2
 from cher2 import cli_info, cli_review, cli_study
+from cher2.cli_ending import run_to_its_end
 from cher2.cli_review import Reviews, StudyFolder
-from cher2.errors import Cher2Error, GradingError
+from cher2.errors import GradingError
 
 if TYPE_CHECKING:
+    from cher2.batch.run import RunResult
     from cher2.report.derive import Derived
 
 app = typer.Typer(
@@ -33,28 +35,16 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
-INTERRUPTED = 130
-"""The exit code that typer gives to Ctrl-C: 128 and the number of SIGINT, as shells do."""
-
 
 def main() -> None:
-    """Run the command line: an error of the user's is one red line and exit 2."""
+    """Run the command line."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             # A patient's name that the terminal's encoding lacks must not end a run.
             stream.reconfigure(errors="backslashreplace")
     # Python looks for garbage in everything that is loaded before it ends: most of a second, after Ctrl-C, too.
     atexit.register(gc.freeze)
-    try:
-        app()
-    except Cher2Error as error:
-        Console(stderr=True).print(f"Error: {error}", style="bold red", markup=False, highlight=False, soft_wrap=True)
-        sys.exit(2)
-    except (KeyboardInterrupt, SystemExit) as end:
-        if isinstance(end, SystemExit) and end.code != INTERRUPTED:
-            raise
-        Console(stderr=True).print("Stopped. The same command goes on where it stopped.", style="yellow")
-        sys.exit(INTERRUPTED)
+    run_to_its_end(app)
 
 
 def _version(wanted: bool) -> None:
@@ -101,7 +91,7 @@ def run(
     from cher2.batch.run import carry_out
     from cher2.images.places import place
     from cher2.progress import showing
-    from cher2.report.derive import read_clinical
+    from cher2.report.derive import PAGE, read_clinical
     from cher2.report.renewal import renew_report
     from cher2.report.write import assumptions
     from cher2.study.folder import Study
@@ -115,13 +105,19 @@ def run(
         return
     given = {"protocol": protocol, "sample_sheet": samples, "clinical_table": clinical}
     engine: dict[str, Any] = {"workers": workers, "scheduler": scheduler, "reviews": reviews}
+    said: list[str] = []
+
+    def write_page(result: RunResult) -> None:
+        said.extend(assumptions(home))
+        renew_report(home, result.derived, said)
+
     with showing() as progress:
-        result = carry_out(plan, home, table, progress=progress, given=given, name_host=name_host, **engine)
-    said = assumptions(home)
-    page = renew_report(result.study, result.derived, said)
+        result = carry_out(
+            plan, home, table, progress=progress, given=given, name_host=name_host, last=write_page, **engine
+        )
     _print_derived(result.derived)
     _print_notes(said, result.derived)
-    print(f"Report: {page}")
+    print(f"Report: {home.path / PAGE}")
     if len(result.failed):
         print(f"{counted(len(result.failed), 'image')} failed; {home.path / 'errors.csv'} names them.", file=sys.stderr)
         raise typer.Exit(1)
@@ -147,12 +143,14 @@ def compare(
     if index is not None or threshold is not None:
         print(compare_by_index(home, table, index or "cher2_ratio", threshold, reviews))
         return
-    derived = derive(home, table, reviews)
+    with home.lock.held("compare"):
+        derived = derive(home, table, reviews)
+        page = write_report(home, derived)
     print(derived.comparison)
     print(f"\n{derived.survival}")
     print()
     _print_notes([], derived)
-    print(f"Report: {write_report(home, derived)}")
+    print(f"Report: {page}")
 
 
 @app.command()
@@ -163,9 +161,11 @@ def report(study: StudyFolder, reviews: Reviews = "") -> None:
     from cher2.study.folder import Study
 
     home = Study.open(study)
-    derived = derive(home, reviews=reviews)
+    with home.lock.held("report"):
+        derived = derive(home, reviews=reviews)
+        page = write_report(home, derived)
     _print_notes([], derived)
-    print(f"Report: {write_report(home, derived)}")
+    print(f"Report: {page}")
 
 
 @app.command()

@@ -7,6 +7,8 @@ what to do about it, in one line; the command line prints it in red, napari show
 
 from __future__ import annotations
 
+import errno
+import os
 from collections.abc import Mapping
 from typing import Any, Self
 
@@ -143,3 +145,41 @@ def _fault(
     what: str, where: str, remedy: str, check: str, rows: tuple[Mapping[str, Any], ...], file: str
 ) -> Cher2FaultError:
     return Cher2FaultError(what, where=where, remedy=remedy, check=check, rows=rows, file=file)
+
+
+class SystemRefusalError(Cher2Error):
+    """The system refuses what cher2 needs: room on a disk, open files, memory, a permission."""
+
+
+TOO_MANY_FILES = errno.EMFILE
+
+_REMEDIES = {
+    (errno.ENOSPC, errno.EFBIG, getattr(errno, "EDQUOT", errno.ENOSPC)): "Make room on the disk",
+    (errno.EMFILE, errno.ENFILE): "Let it open more files, such as with 'ulimit -n 4096'",
+    (errno.EACCES, errno.EPERM, errno.EROFS): "Allow reading and writing there, or name another place",
+    (errno.ENOENT, errno.ENOTDIR): "Look whether it is still there",
+    (errno.ENOMEM, errno.EAGAIN): "Close other programs, or use fewer --workers",
+}
+"""What to do about an error of the system, by its number."""
+
+_OTHERWISE = "Look whether the disk, or the network that it is reached by, works"
+
+
+def refusal(error: OSError | MemoryError) -> Cher2Error:
+    """Return an error of the system as one of cher2's: what is refused, where, and what to do."""
+    number = error.errno if isinstance(error, OSError) else errno.ENOMEM
+    remedy = next((remedy for numbers, remedy in _REMEDIES.items() if number in numbers), _OTHERWISE)
+    words = os.strerror(number) if number else str(error) or type(error).__name__
+    place = getattr(error, "filename", None)
+    where = os.fsdecode(place) if isinstance(place, (str, bytes)) else "this computer"
+    again = f"{remedy}, and give the same command again"
+    return SystemRefusalError(f"the system refuses what cher2 needs ({words})", where=where, remedy=again)
+
+
+def lacks_handles(error: BaseException | None) -> bool:
+    """Say whether an error comes from too many open files, however deep down: no single image is to blame."""
+    while error is not None:
+        if isinstance(error, OSError) and error.errno in (errno.EMFILE, errno.ENFILE):
+            return True
+        error = error.__cause__ or error.__context__
+    return False

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+
 import pandas as pd
 import pytest
 
 from cher2.errors import ClinicalTableError, SampleSheetError, StudyError
-from cher2.study.tables import read_csv, write_csv, write_whole
+from cher2.study.tables import read_csv, sweep_partials, write_csv, write_whole
 
 
 def read(path, content):
@@ -130,3 +134,18 @@ def test_an_excel_workbook_is_called_so(tmp_path, head):
     path.write_bytes(head)
     with pytest.raises(StudyError, match="the clinical table is an Excel workbook"):
         read_csv(path, StudyError, "the clinical table")
+
+
+def test_half_written_files_of_dead_processes_go_and_those_of_the_living_stay(tmp_path):
+    with subprocess.Popen([sys.executable, "-c", "pass"]) as dead:
+        dead.wait(20)
+    living, long_ago = os.getppid(), tmp_path / f".b.csv.partial-{os.getppid()}"
+    stays = [tmp_path / f".a.csv.partial-{living}", tmp_path / f".c.csv.partial-{os.getpid()}"]
+    stays += [tmp_path / ".d.csv.partial-x", tmp_path / "e.csv.partial-1", tmp_path / "cells.csv"]
+    goes = [tmp_path / f".a.csv.partial-{dead.pid}", long_ago]
+    for path in (*stays, *goes):
+        path.write_bytes(b"half")
+    # The process that has the number now began after the file was written.
+    os.utime(long_ago, (1, 1))
+    sweep_partials(tmp_path)
+    assert sorted(tmp_path.iterdir()) == sorted(stays)

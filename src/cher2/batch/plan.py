@@ -18,7 +18,8 @@ from cher2.images.places import is_remote
 from cher2.images.reader import frame_name
 from cher2.protocol import Protocol
 from cher2.study.folder import LABELS, SCORE, Study, file_of
-from cher2.study.provenance import file_digest, file_stamp
+from cher2.study.lock import LOCK
+from cher2.study.provenance import file_digest, file_stamp, state_of
 from cher2.study.samples import assign_samples
 
 DEFAULT_PROTOCOL = "the default protocol"
@@ -51,6 +52,8 @@ class Plan:
     graded : dict of str
         What the grades of each finished frame depend on, as of
         :func:`~cher2.batch.tasks.grading_fingerprint`; a frame whose newest measurement waits is not among them.
+    seen : tuple
+        The study as it was looked at; see :func:`~cher2.study.provenance.state_of`.
     """
 
     images: Path
@@ -61,6 +64,7 @@ class Plan:
     measured: dict[str, tuple[str, ...]]
     replaces: bool = False
     graded: dict[str, str] = field(default_factory=dict)
+    seen: tuple[object, ...] = ()
 
     @property
     def patients(self) -> int:
@@ -87,6 +91,7 @@ def make_plan(images: Path, study: Study, *, protocol: Path | None, samples: Pat
     Cher2Error
         Whatever of these makes a run impossible.
     """
+    seen = state_of(study)
     chosen, source = _protocol(protocol, study)
     replaces = force and _holds_others(study, find_image_files(images, chosen))
     if replaces and protocol is None:
@@ -103,7 +108,7 @@ def make_plan(images: Path, study: Study, *, protocol: Path | None, samples: Pat
     if not force:
         _check_same_study(study, files, measured)
     graded = {frame.name: frame.grading for frames in done.values() for frame in frames if frame.grading is not None}
-    return Plan(images, chosen, source, table, files, measured, replaces, graded)
+    return Plan(images, chosen, source, table, files, measured, replaces, graded, seen)
 
 
 def _protocol(path: Path | None, study: Study) -> tuple[Protocol, str]:
@@ -124,7 +129,9 @@ def _check_place(study: Study, images: Path) -> None:
             where=str(study.path),
             remedy="Name a study folder beside the images with -o",
         )
-    if not study.exists() and study.path.is_dir() and any(study.path.iterdir()):
+    # A run that was broken off at its very beginning has made its waiting room and nothing else yet.
+    begun = study.exists() or study.under_way
+    if not begun and study.path.is_dir() and any(path.name != LOCK for path in study.path.iterdir()):
         raise StudyError(
             "the folder holds other files and no study",
             where=str(study.path),

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import shutil
 import sys
 from collections import defaultdict, deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -15,15 +13,15 @@ import pandas as pd
 
 from cher2.batch.engine import Engine, Shared, Task, WorkerDiedError, default_workers, open_engine
 from cher2.batch.plan import Plan, make_plan
+from cher2.batch.run_folder import check_as_planned, locked_folder, settings_written
 from cher2.batch.tasks import FileOutcome, SampleOutcome, grade_frames, grading_fingerprint, measure_file
-from cher2.errors import Cher2Error, Cher2FaultError, StudyError
+from cher2.errors import Cher2FaultError, StudyError
 from cher2.images.places import is_remote, place, shown
-from cher2.report.derive import Derived, derive, read_clinical, write_clinical
+from cher2.report.derive import Derived, derive, drop_derived, kept_clinical, read_clinical
 from cher2.review.open_log import stored_decisions
-from cher2.study.fault_file import has_faults
 from cher2.study.folder import Study
 from cher2.study.provenance import digests_of_given, now, write_provenance
-from cher2.study.tables import write_csv, write_whole
+from cher2.study.tables import csv_text, write_csv
 
 
 @dataclass(frozen=True)
@@ -132,78 +130,78 @@ def carry_out(
     reviews: str = "",
     given: Mapping[str, Path | None] | None = None,
     name_host: bool = False,
+    last: Callable[[RunResult], object] = lambda _: None,
 ) -> RunResult:
-    """Do what a plan says; see :func:`run_study`. `given` are the files of sheet and tables, for the provenance."""
+    """Do what a plan says; see :func:`run_study`.
+
+    `given` are the files of sheet and tables, for the provenance; `last` is called with the result while nobody else
+    may yet write to the study.
+    """
     started, digests = now(), digests_of_given(given or {})
     if study.exists():
         # A database that cannot be read is told before the work of hours, not after it.
         stored_decisions(study, reviews)
     to_measure = len(plan.files) - len(plan.measured)
     shared = Shared(tuple(path.absolute() for path in _first_and_last(plan)), study.path.absolute())
-    with _study_folder(plan, study), open_engine(workers or default_workers(to_measure), scheduler, shared) as engine:
-        frames, failed = _score(plan, study, engine, progress or (lambda _: None))
-        if not frames:
-            raise StudyError(
-                f"not one of the {len(failed)} images could be scored; the first says: {failed[0].message}",
-                where=shown(plan.images),
-            )
-    study.keep_only(frame for names in frames.values() for frame in names)
+    with locked_folder(study):
+        check_as_planned(plan, study)
+        with (
+            settings_written(plan, study),
+            open_engine(workers or default_workers(to_measure), scheduler, shared) as engine,
+        ):
+            frames, failed = _score(plan, study, engine, progress or (lambda _: None))
+            if not frames:
+                raise StudyError(
+                    f"not one of the {len(failed)} images could be scored; the first says: {failed[0].message}",
+                    where=shown(plan.images),
+                )
+        study.keep_only(frame for names in frames.values() for frame in names)
+        errors = _write_lists(plan, study, frames, failed)
+        _write_clinical(plan, study, clinical)
+        counts = {"n_files": len(plan.files), "n_failed": len(failed), "n_frames": sum(map(len, frames.values()))}
+        write_provenance(
+            study.path,
+            images=plan.images,
+            protocol=plan.protocol,
+            command=sys.argv,
+            started=started,
+            given=digests,
+            name_host=name_host,
+            **counts,
+        )
+        study.finish()
+        result = RunResult(study, derive(study, reviews=reviews), errors)
+        last(result)
+        return result
+
+
+def _write_lists(
+    plan: Plan, study: Study, frames: dict[str, tuple[str, ...]], failed: Sequence[FileOutcome]
+) -> pd.DataFrame:
+    """Write the list of frames and that of the images that failed; return the latter."""
     write_csv(_frame_samples(plan, frames), study.path / "samples.csv")
-    errors = pd.DataFrame(
-        [(item.file, item.error, item.message) for item in failed], columns=["image", "error", "message"]
-    )
+    rows = [(item.file, item.error, item.message) for item in failed]
+    errors = pd.DataFrame(rows, columns=["image", "error", "message"])
     write_csv(errors, study.path / "errors.csv")
-    if plan.replaces:
-        (study.path / "clinical.csv").unlink(missing_ok=True)
-    if clinical is not None:
-        write_clinical(clinical, study)
-    counts = {"n_files": len(plan.files), "n_failed": len(failed), "n_frames": sum(map(len, frames.values()))}
-    write_provenance(
-        study.path,
-        images=plan.images,
-        protocol=plan.protocol,
-        command=sys.argv,
-        started=started,
-        given=digests,
-        name_host=name_host,
-        **counts,
-    )
-    study.finish()
-    return RunResult(study, derive(study, reviews=reviews), errors)
+    return errors
+
+
+def _write_clinical(plan: Plan, study: Study, clinical: pd.DataFrame | None) -> None:
+    path = study.path / "clinical.csv"
+    if clinical is None:
+        if plan.replaces:
+            path.unlink(missing_ok=True)
+        return
+    kept = kept_clinical(clinical, plan.protocol)
+    if not path.is_file() or path.read_bytes() != csv_text(kept).encode():
+        drop_derived(study)
+        write_csv(kept, path)
 
 
 def _first_and_last(plan: Plan) -> tuple[Path, ...]:
     """Return two files of the images, for workers elsewhere to look at; none where they are in a store."""
     files = list(plan.files.values())
     return tuple(file.paths[0] for file in (files[0], files[-1]) if not is_remote(file.paths[0]))
-
-
-@contextmanager
-def _study_folder(plan: Plan, study: Study) -> Iterator[None]:
-    """Make the study folder; a run that comes to nothing leaves what was there before."""
-    missing = [folder for folder in (study.path, *study.path.parents) if not folder.exists()]
-    old = [(path, path.read_bytes()) for path in study.settings_files if path.is_file()]
-    finished, under_way = study.path / "images", study.under_way
-    before = _time_of(finished)
-    try:
-        study.create(plan.protocol, plan.samples)
-        study.sweep()
-        yield
-    except Cher2Error:
-        for path, content in old:
-            write_whole(path, content)
-        if not under_way and _time_of(finished) == before:
-            study.withdraw()
-        if not old and not study.has_results() and not has_faults(study):
-            shutil.rmtree(missing[-1] if missing else study.path, ignore_errors=True)
-            if not missing:
-                study.path.mkdir(exist_ok=True)
-        raise
-
-
-def _time_of(folder: Path) -> int:
-    """Return when a folder last got, or lost, an entry; 0 where it is not there."""
-    return folder.stat().st_mtime_ns if folder.is_dir() else 0
 
 
 def _score(
@@ -297,6 +295,7 @@ class _Scoring:
         names = [frame for file in self._files[sample] for frame in self.frames.get(file, ())]
         wanted = grading_fingerprint(self._plan.protocol, *sample, names)
         if any(self._graded.get(name) != wanted for name in names):
+            drop_derived(self._study)
             self.tasks.append(Task(grade_frames, (self._home, self._plan.protocol, *sample, names)))
 
 

@@ -20,7 +20,7 @@ from cher2.cells.frames import FrameFacts
 from cher2.cells.quality import leukocytes_her2
 from cher2.cells.score import ALGORITHM, MEASURING_SECTIONS, count_ctcs, grade_sample, measure_image
 from cher2.cells.segmenters.registry import segmenter_versions
-from cher2.errors import Cher2Error, Cher2FaultError, StudyError
+from cher2.errors import TOO_MANY_FILES, Cher2Error, Cher2FaultError, ImageError, StudyError, lacks_handles, refusal
 from cher2.images.files import ImageFile, named_by_image
 from cher2.images.image import Image
 from cher2.images.library_faults import in_own_words
@@ -99,14 +99,30 @@ def measure_file(file: ImageFile, study: Path, protocol: Protocol) -> FileOutcom
                 image = opened.read(k, frame_name(file.name, k, len(opened)))
                 ctcs += _measure_frame(image, home, protocol, source)
                 frames.append(image.name)
-    except Cher2Error as error:
-        # Of the study itself, the user on the screen must know where it lies.
-        words = str(error) if isinstance(error, StudyError) else named_by_image(str(error), file)
-        return _failed(file, home, frames, error, words)
-    except Exception as error:  # One frame that breaks cher2 must not end a night's run: it is named, with the fault.
+        _check_as_before(file, stamp)
+    except Exception as error:
+        if lacks_handles(error):
+            return _failed(file, home, frames, StudyError(""), str(refusal(OSError(TOO_MANY_FILES, ""))))
+        if isinstance(error, (OSError, MemoryError)):
+            error = refusal(error).within(file.name)
+        if isinstance(error, Cher2Error):
+            # Of the study itself, the user on the screen must know where it lies.
+            words = str(error) if isinstance(error, StudyError) else named_by_image(str(error), file)
+            return _failed(file, home, frames, error, words)
+        # One frame that breaks cher2 must not end a night's run: it is named, with the fault.
         fault = f"{file.name}: this is a fault of cher2 ({in_own_words(error)}). Please report it with the file."
         return _failed(file, home, frames, error, " ".join(fault.split()))
     return FileOutcome(file.name, tuple(frames), ctcs)
+
+
+def _check_as_before(file: ImageFile, stamp: list[list[Any]]) -> None:
+    """Refuse a file that was written to while it was read: its digest and its pixels may be of two files."""
+    if file_stamp(file) != stamp:
+        raise ImageError(
+            "the file has changed while it was read",
+            where=file.name,
+            remedy="Let nothing write to the images, and run the same command again",
+        )
 
 
 def _failed(file: ImageFile, study: Study, frames: Sequence[str], error: Exception, message: str) -> FileOutcome:

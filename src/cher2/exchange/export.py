@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import io
-import os
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from itertools import count
 from pathlib import Path
-from typing import Literal, TextIO
+from typing import Literal
 from uuid import uuid4
 
 import numpy as np
@@ -26,10 +24,15 @@ from cher2.review.open_log import stored_decisions
 from cher2.review.outlines import corrected_labels, corrected_objects
 from cher2.review.results import decided, with_final
 from cher2.study.fault_file import faults_filed
+from cher2.study.file_set import remove, replaced_together
 from cher2.study.folder import Study
-from cher2.study.tables import write_whole
+from cher2.study.provenance import state_of
+from cher2.study.tables import sweep_partials, write_whole
 
 Form = Literal["qupath", "labels", "decisions", "mcmicro", "cellprofiler", "anndata"]
+
+INDEX = "images.csv"
+"""Names the files of a folder that is exported, one an image; written last."""
 
 Progress = Callable[[int, int], None]
 """Called with the images that are done and their number."""
@@ -73,7 +76,7 @@ def export(
     """
     if form == "decisions":
         return _export_decisions(study, out, reviews, force=force)
-    images, done = scored_images(study), progress or (lambda done, total: None)
+    images, done = scored_images(study), _watched(study, progress or (lambda done, total: None))
     if form == "labels":
 
         def write_labels(image: str, path: Path) -> None:
@@ -98,6 +101,29 @@ def export(
         write_whole(path, geojson_text(collection).encode())
 
     return _export_images(study, images, out, ".geojson", write_outlines, done, force=force)
+
+
+def _watched(study: Study, progress: Progress) -> Progress:
+    """Refuse a study that a run is writing to, or has written to since the export began: it would be half old.
+
+    Raises
+    ------
+    StudyError
+    """
+    before, where = state_of(study), str(study.path)
+    if study.under_way:
+        remedy = "Run 'cher2 run' again with the same images: it goes on where it stopped"
+        raise StudyError(
+            "the study is not finished: a run of it is still going on, or was broken off", where=where, remedy=remedy
+        )
+
+    def told(done: int, total: int) -> None:
+        if state_of(study) != before:
+            remedy = "Export again, with --force, when the run has ended"
+            raise StudyError("a run has changed the study while it was exported", where=where, remedy=remedy)
+        progress(done, total)
+
+    return told
 
 
 def final_objects(study: Study, reviews: str) -> Callable[[str], pd.DataFrame]:
@@ -142,20 +168,20 @@ def _export_cellprofiler(
     force: bool,
 ) -> str:
     """Write CellProfiler's two tables image by image: no more than one frame's objects are held."""
-    paths = [out / "Image.csv", out / f"{OBJECTS}.csv"]
-    for path in paths:
-        _check_free(path, force=force)
+    names = ["Image.csv", f"{OBJECTS}.csv"]
+    for name in names:
+        _check_free(out / name, force=force)
     _make_folder(out)
     samples = study.samples.drop_duplicates("image").set_index("image", drop=False)
-    with written_whole(paths[0]) as of_images, written_whole(paths[1]) as of_objects:
+    with replaced_together(out, names) as files, files.opened(names[0]) as of_images, files.opened(names[1]) as of_rows:
         for number, image in enumerate(images, start=1):
             objects = objects_of(image)
             rows = cellprofiler_objects(objects, corrected_labels(study, image), number)
             row = cellprofiler_image(samples.loc[image].to_dict(), number, len(objects))
-            for file, table in ((of_images, row), (of_objects, rows)):
-                table.to_csv(file, index=False, header=number == 1, lineterminator="\n")
+            for file, table in ((of_images, row), (of_rows, rows)):
+                file.write(table.to_csv(index=False, header=number == 1, lineterminator="\n").encode())
             done(number, len(images))
-    return f"{len(images)} images: {paths[0]}, {paths[1]}"
+    return f"{len(images)} images: {out / names[0]}, {out / names[1]}"
 
 
 def _export_decisions(study: Study, out: Path, reviews: str, *, force: bool) -> str:
@@ -165,6 +191,7 @@ def _export_decisions(study: Study, out: Path, reviews: str, *, force: bool) -> 
             "there are no decisions on this study", where=str(study.path), remedy="Review it with 'cher2 review'"
         )
     _check_free(out, force=force)
+    _make_folder(out.parent)
     write_whole(out, decisions_csv(entries).encode())
     return f"{len(entries)} decisions: {out}"
 
@@ -183,11 +210,13 @@ def _export_images(
     for path in paths.values():
         _check_free(path, force=force)
     _make_folder(out)
+    # Without it the folder is not whole: who is killed leaves no list beside files old and new.
+    remove(out, [INDEX])
     for number, (image, path) in enumerate(paths.items(), start=1):
         write(image, path)
         done(number, len(paths))
     index = guarded_columns(pd.DataFrame({"image": images, "file": [path.name for path in paths.values()]}))
-    write_whole(out / "images.csv", index.to_csv(index=False, lineterminator="\n").encode())
+    write_whole(out / INDEX, index.to_csv(index=False, lineterminator="\n").encode())
     return f"{len(images)} files: {out}"
 
 
@@ -198,22 +227,7 @@ def _make_folder(folder: Path) -> None:
         raise StudyError(
             f"the folder cannot be made ({error.strerror})", where=str(folder), remedy="Name another with -o"
         ) from error
-
-
-@contextmanager
-def written_whole(path: Path) -> Iterator[TextIO]:
-    """Open a text file that takes its place only when it is whole."""
-    partial = path.with_name(f".{path.name}.partial-{os.getpid()}")
-    try:
-        with partial.open("w", encoding="utf-8", newline="") as file:
-            yield file
-        partial.replace(path)
-    except OSError as error:
-        raise StudyError(
-            f"the file cannot be written ({error.strerror})", where=str(path), remedy="Make room on the disk"
-        ) from error
-    finally:
-        partial.unlink(missing_ok=True)
+    sweep_partials(folder)
 
 
 def _check_free(path: Path, *, force: bool) -> None:

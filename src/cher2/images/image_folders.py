@@ -95,7 +95,7 @@ def _local_files(folder: Path) -> Iterator[FileBelow]:
                 if entry.is_dir(follow_symlinks=False):
                     waiting.append(name)
                 elif stat.S_ISREG(status.st_mode):
-                    yield FileBelow(name, status.st_size, str(status.st_mtime_ns))
+                    yield FileBelow(name, status.st_size, f"{status.st_mtime_ns} {status.st_ctime_ns}")
 
 
 def _remote_files(path: Any) -> Iterator[FileBelow]:

@@ -237,11 +237,12 @@ def use_clinical(view: CohortView) -> Generator[str, None, Path]:
     if view.clinical is None:
         raise ClinicalTableError("there is no clinical table to be used", remedy="Choose one, and read it")
     study, reviews = view.read.study, view.read.reviews
-    yield "Writing cells, patients and comparison into the study"
-    derived = derive(study, view.clinical, reviews)
-    yield "Writing report.html"
-    with _DRAWING:
-        return write_report(study, derived, reviews)
+    with study.lock.held("compare"):
+        yield "Writing cells, patients and comparison into the study"
+        derived = derive(study, view.clinical, reviews)
+        yield "Writing report.html"
+        with _DRAWING:
+            return write_report(study, derived, reviews)
 
 
 def _grouped(patients: pd.DataFrame, rule: SplitRule | None, choice: CohortChoice) -> tuple[pd.DataFrame, str, str]:

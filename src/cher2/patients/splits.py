@@ -17,6 +17,9 @@ from numpy.typing import NDArray
 from cher2.errors import Cher2Error
 from cher2.patients.indices import Index, grade_counts, index_values, named_index
 
+LONGEST, GREATEST_POWER = 60, 30
+"""Characters and power of ten of a threshold: 1e999999999 would be a whole number of so many digits."""
+
 
 @dataclass(frozen=True)
 class SplitRule:
@@ -116,8 +119,13 @@ def _threshold(index: Index, given: float | str | Fraction | None) -> Fraction:
         if index.threshold is None:
             raise Cher2Error(f"no threshold is published for {index.name}", remedy="Give one")
         return index.threshold
+    remedy = 'Give one such as 0.75 or "1/3"'
+    written = str(given)
+    power = written.casefold().partition("e")[2].strip().lstrip("+-").replace("_", "")
+    if len(written) > LONGEST or (power.isdecimal() and int(power) > GREATEST_POWER):
+        raise Cher2Error(f"the threshold {written[:LONGEST]!r} is beyond any index", remedy=remedy)
     try:
         # As it was written: 0.3 is three tenths, not the nearest binary fraction.
-        return Fraction(str(given))
+        return Fraction(written)
     except (ValueError, ZeroDivisionError):
-        raise Cher2Error(f"the threshold {given!r} is no number", remedy='Give one such as 0.75 or "1/3"') from None
+        raise Cher2Error(f"the threshold {given!r} is no number", remedy=remedy) from None

@@ -23,7 +23,7 @@ from cher2.patients.summary import COUNTED, PatientSums
 from cher2.protocol import PatientRules, Protocol
 from cher2.report.cell_table import CellTable, no_cells
 from cher2.report.image_quality import QUALITY, quality_of_study
-from cher2.report.operator_ctcs import OperatorComparison, compare_with_operator, write_comparison
+from cher2.report.operator_ctcs import CELLS_FILE, SAMPLES_FILE, OperatorComparison, compare_with_operator, tables_of
 from cher2.report.table_guards import CellCounts, check_written
 from cher2.review.cells import corrected_images
 from cher2.review.decisions_csv import decisions_csv, guarded
@@ -31,9 +31,18 @@ from cher2.review.log_state import LogState, head_fact, log_state, noted_heads
 from cher2.review.open_log import stored_decisions
 from cher2.review.results import LOST, ReviewSummary, StudyReadings, scan_reviewed, study_readings
 from cher2.study.fault_file import faults_filed
+from cher2.study.file_set import remove, replaced_together
 from cher2.study.folder import Study
-from cher2.study.tables import csv_text, read_csv, replaced_whole, write_csv, write_whole
+from cher2.study.tables import csv_text, read_csv, sweep_partials
 from cher2.study.trail import add_event, read_trail
+
+PAGE = "report.html"
+
+TABLES = (
+    *("cells.csv", "patients.csv", QUALITY, "comparison.csv", "survival.csv"),
+    *(LOST, SAMPLES_FILE, CELLS_FILE),
+)
+"""The derived tables. They are replaced together: tables of different decisions never stand side by side."""
 
 _COUNTED = [column.name for column in COLUMNS if column.name in COUNTED]
 
@@ -116,7 +125,8 @@ def derive(study: Study, clinical: pd.DataFrame | None = None, reviews: str = ""
     Cher2FaultError
         The tables do not fit together; nothing is written then but the file to be sent.
     """
-    with faults_filed(study):
+    with study.lock.held("report"), faults_filed(study):
+        sweep_partials(study.path)
         return _derive(study, clinical, reviews)
 
 
@@ -124,31 +134,29 @@ def _derive(study: Study, clinical: pd.DataFrame | None, reviews: str) -> Derive
     protocol, source = study.protocol, _Source.of(study, reviews)
     comparison: CohortComparison | None
     survival: GroupSurvival | None
-    with replaced_whole(study.path / "cells.csv") as file:
+    with replaced_together(study.path, TABLES, [PAGE]) as files:
         cells = CellTable(study, source.images, source.readings)
         counts = CellCounts(study)
-        patients, review = source.summed_up(_written(cells, file, counts))
+        with files.opened("cells.csv") as file:
+            patients, review = source.summed_up(_written(cells, file, counts))
         corrected = corrected_images(study, source.images)
         counts.check(patients, source.quality.images, source.roster, corrected)
-        text = csv_text(patients)
-        check_written(text, patients)
+        check_written(csv_text(patients), patients)
         if clinical is None:
             comparison, survival, reason = _compare(study, patients)
         else:
             # Refused before anything is in its place.
             comparison, reason = compare_cohorts(patients, clinical, protocol), ""
             survival = survival_by_group(patients, clinical, protocol)
-            write_clinical(clinical, study)
-    write_whole(study.path / "patients.csv", text.encode())
-    write_csv(source.quality.images, study.path / QUALITY)
-    for name, result in (("comparison.csv", comparison), ("survival.csv", survival)):
-        if result is not None:
-            write_csv(result.table, study.path / name)
-        else:
-            (study.path / name).unlink(missing_ok=True)
-    _write_lost(study, review)
-    operator = compare_with_operator(study, cells)
-    write_comparison(study, operator)
+            files.write("clinical.csv", csv_text(kept_clinical(clinical, protocol)).encode())
+        operator = compare_with_operator(study, cells)
+        tables = {"patients.csv": patients, QUALITY: source.quality.images}
+        tables |= {"comparison.csv": comparison.table} if comparison is not None else {}
+        tables |= {"survival.csv": survival.table} if survival is not None else {}
+        for name, table in (tables | tables_of(operator)).items():
+            files.write(name, csv_text(table).encode())
+        if review.lost:
+            files.write(LOST, decisions_csv(review.lost).encode())
     flow = _flow(study, patients)
     state = _noted(study, log_state(study, reviews))
     return Derived(cells, patients, flow, comparison, reason, survival, review, operator, source.quality, state)
@@ -159,6 +167,14 @@ def _noted(study: Study, state: LogState) -> LogState:
     if state.head.entry and not state.broken and state.head not in noted_heads(read_trail(study.path).events):
         add_event(study.path, "derived", decisions=head_fact(state.head))
     return state
+
+
+def drop_derived(study: Study) -> None:
+    """Remove the derived tables and the page: what they were derived from is about to change.
+
+    A run that is broken off then leaves no table that looks right and tells of other results.
+    """
+    remove(study.path, (PAGE, *TABLES))
 
 
 def summarise_study(study: Study, reviews: str = "") -> tuple[pd.DataFrame, ReviewSummary]:
@@ -198,13 +214,6 @@ def _written(cells: CellTable, file: BinaryIO, counts: CellCounts) -> Iterator[p
         # A reader's name is the only text here that comes from outside the study.
         file.write(csv_text(batch.assign(reader=batch["reader"].map(guarded)), header=False).encode())
         yield batch
-
-
-def _write_lost(study: Study, review: ReviewSummary) -> None:
-    if review.lost:
-        write_whole(study.path / LOST, decisions_csv(review.lost).encode())
-    else:
-        (study.path / LOST).unlink(missing_ok=True)
 
 
 def compare_by_index(
@@ -307,16 +316,10 @@ def read_clinical(path: Path, protocol: Protocol) -> pd.DataFrame:
     return table
 
 
-def write_clinical(clinical: pd.DataFrame, study: Study) -> None:
-    """Keep a clinical table in the study, without the columns that may tell who a patient is.
-
-    Raises
-    ------
-    StudyError
-        It cannot be written.
-    """
-    unkept = identifying_columns(clinical, study.protocol.cohort)
-    write_csv(clinical.loc[:, [name not in unkept for name in clinical]], study.path / "clinical.csv")
+def kept_clinical(clinical: pd.DataFrame, protocol: Protocol) -> pd.DataFrame:
+    """Return what a study keeps of a clinical table: no columns that may tell who a patient is."""
+    unkept = identifying_columns(clinical, protocol.cohort)
+    return clinical.loc[:, [name not in unkept for name in clinical]]
 
 
 def _compare(study: Study, patients: pd.DataFrame) -> tuple[CohortComparison | None, GroupSurvival | None, str]:

@@ -17,7 +17,6 @@ from cher2.cells.selected import COLUMNS, match_selected
 from cher2.errors import StudyError
 from cher2.report.cell_table import CellTable
 from cher2.study.folder import Study, file_of
-from cher2.study.tables import write_csv
 
 SAMPLES_FILE, CELLS_FILE = "celltracks.csv", "celltracks_cells.csv"
 
@@ -82,14 +81,9 @@ def compare_with_operator(study: Study, cells: CellTable) -> OperatorComparison 
     return OperatorComparison(samples, rows)
 
 
-def write_comparison(study: Study, comparison: OperatorComparison | None) -> None:
-    """Write both tables into a study; without a comparison, remove what an earlier one left."""
-    if comparison is None:
-        for name in (SAMPLES_FILE, CELLS_FILE):
-            (study.path / name).unlink(missing_ok=True)
-        return
-    write_csv(comparison.samples, study.path / SAMPLES_FILE)
-    write_csv(comparison.cells, study.path / CELLS_FILE)
+def tables_of(comparison: OperatorComparison | None) -> dict[str, pd.DataFrame]:
+    """Return both tables by their files' names; none without a comparison."""
+    return {} if comparison is None else {SAMPLES_FILE: comparison.samples, CELLS_FILE: comparison.cells}
 
 
 def _known(study: Study, images: Iterable[str]) -> dict[str, list[list[Any]]]:

@@ -7,8 +7,8 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
-from cher2.report.derive import Derived
-from cher2.report.write import PAGE, assumptions, write_report
+from cher2.report.derive import PAGE, Derived
+from cher2.report.write import assumptions, write_report
 from cher2.study.folder import Study
 from cher2.study.provenance import read_provenance, software
 

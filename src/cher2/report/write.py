@@ -12,7 +12,7 @@ from cher2.cells.duplicates import UNKNOWN
 from cher2.errors import Cher2Error, StudyError
 from cher2.protocol import Protocol
 from cher2.report.cell_pictures import CellPlace, StudyFrames
-from cher2.report.derive import Derived, derive
+from cher2.report.derive import PAGE, Derived, derive
 from cher2.report.examples import examples_of
 from cher2.report.page_guards import check_page
 from cher2.report.thumbnails import HOW_CHOSEN, Example
@@ -22,7 +22,6 @@ from cher2.study.provenance import read_provenance, software
 from cher2.study.tables import read_csv, write_whole
 
 EXAMPLES_PER_GRADE = 8
-PAGE = "report.html"
 
 _TOLD = ("pixel_size_from", "duplicates", "her2_not_evened", "most_counts", "exposure_ms", "remarks")
 

@@ -36,6 +36,7 @@ from cher2.protocol import Protocol
 from cher2.study.fingerprints import with_fingerprints
 from cher2.study.identity import identity_of
 from cher2.study.label_file import write_labels
+from cher2.study.lock import StudyLock
 from cher2.study.object_file import (
     arrow_table,
     as_one,
@@ -46,7 +47,7 @@ from cher2.study.object_file import (
     write_objects,
 )
 from cher2.study.samples import COLUMNS as SAMPLE_COLUMNS
-from cher2.study.tables import read_csv, write_csv, write_whole
+from cher2.study.tables import read_csv, sweep_partials, write_csv, write_whole
 from cher2.study.whole_folder import link, write_folder
 
 if TYPE_CHECKING:
@@ -111,6 +112,7 @@ class Study:
     def __init__(self, path: str | Path) -> None:
         refuse_url(path, "a study", StudyError, _ON_A_DISK)
         self.path = Path(path)
+        self.lock = StudyLock(self.path)
 
     @classmethod
     def open(cls, path: str | Path) -> Study:
@@ -146,8 +148,8 @@ class Study:
     def create(self, protocol: Protocol, samples: pd.DataFrame) -> None:
         """Make the folder where it is not there, and write the study's protocol and samples."""
         try:
-            (self.path / "images").mkdir(parents=True, exist_ok=True)
-            (self.path / ".measured").mkdir(exist_ok=True)
+            (self.path / ".measured").mkdir(parents=True, exist_ok=True)
+            (self.path / "images").mkdir(exist_ok=True)
         except OSError as error:
             raise StudyError(
                 f"the study folder cannot be made ({error.strerror})",
@@ -341,6 +343,7 @@ class Study:
             (self.path / ".measured").rmdir()
 
     def sweep(self) -> None:
-        """Remove what a run that was broken off left half-written."""
+        """Remove what a run that was broken off left half-written; whoever calls it holds the study's lock."""
         for partial in (self.path / ".measured").glob(".partial-*"):
             shutil.rmtree(partial, ignore_errors=True)
+        sweep_partials(self.path)

@@ -74,7 +74,9 @@ def _version(package: str) -> str:
 
 
 def file_stamp(file: ImageFile) -> list[list[Any]]:
-    """Return size and time of change of an image's files: while they stay, the bytes are taken to stay.
+    """Return size and times of change of an image's files: while they stay, the bytes are taken to stay.
+
+    Of the two times, one is set by whoever writes the file, the other by the system (on Windows: when it was made).
 
     A folder, such as an OME-Zarr, has one entry as a file has: the size of all below it, and in place of the
     time a hash of the name, size and time of each. By URL it is what the store's listing says (an ETag), and the
@@ -129,7 +131,9 @@ def _stamp(path: Path) -> list[Any]:
     if not is_folder(path):
         if is_remote(path):
             return list(remote_stamp(path) or (path.name, -1, file_digest(ImageFile(path.name, (path,)))))
-        return [path.name, (found := path.stat()).st_size, found.st_mtime_ns]
+        found = path.stat()
+        # The time of change can be set, and a copy brings its own; that of the entry is the system's.
+        return [path.name, found.st_size, found.st_mtime_ns, found.st_ctime_ns]
     files = files_below(path)
     size = sum(file.size for file in files)
     if not all(file.mark for file in files):
@@ -237,6 +241,16 @@ def digest_of_images(study: Study) -> str:
             digests[image if source.get("frames", 1) == 1 else file_of(image)] = str(source.get("digest", ""))
     lines = "".join(f"{digest}  {name}\n" for name, digest in digests.items())
     return hashlib.blake2b(lines.encode(errors="surrogatepass"), digest_size=16).hexdigest()
+
+
+def state_of(study: Study) -> tuple[int, str]:
+    """Return what changes when a run writes to a study: its waiting room, and what tells of runs. No clock is asked."""
+    waiting, runs = study.path / ".measured", study.path / "provenance.json"
+    try:
+        return waiting.stat().st_ino if study.under_way else 0, digest_of(runs) if runs.is_file() else ""
+    except FileNotFoundError:
+        # It went just now: no state is like this one.
+        return -1, now()
 
 
 def runs_of(record: Mapping[str, Any]) -> list[dict[str, Any]]:

@@ -6,11 +6,12 @@ import csv
 import io
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
 import pandas as pd
+import psutil
 
 from cher2.errors import Cher2Error, StudyError
 
@@ -108,7 +109,7 @@ def replaced_whole(path: Path) -> Iterator[BinaryIO]:
     StudyError
         The disk is full or the folder cannot be written to; the older file is as it was.
     """
-    partial = path.with_name(f".{path.name}.partial-{os.getpid()}")
+    partial = partial_of(path)
     try:
         with partial.open("wb") as file:
             yield file
@@ -123,3 +124,30 @@ def replaced_whole(path: Path) -> Iterator[BinaryIO]:
         ) from error
     finally:
         partial.unlink(missing_ok=True)
+
+
+def partial_of(path: Path) -> Path:
+    """Return the name under which this process writes a file until it is whole."""
+    return path.with_name(f".{path.name}.partial-{os.getpid()}")
+
+
+def sweep_partials(folder: Path) -> None:
+    """Remove the half-written files that processes have left in a folder which were killed while they wrote them.
+
+    One whose process number is in use stays, unless the process that has it now began after the file was written.
+    """
+    for path in folder.glob(".*.partial-*"):
+        number = path.name.rpartition("-")[2]
+        with suppress(OSError):
+            if number.isdecimal() and path.is_file() and not _writes(int(number), path.stat().st_mtime):
+                path.unlink()
+
+
+def _writes(process: int, written: float) -> bool:
+    """Say whether a process may be the one that wrote a file at some time."""
+    try:
+        return process == os.getpid() or psutil.Process(process).create_time() <= written + 1
+    except psutil.AccessDenied:
+        return True
+    except psutil.NoSuchProcess:
+        return False

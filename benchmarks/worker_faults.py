@@ -1,21 +1,13 @@
-"""Faults in the middle of ``cher2 run``: it goes on or stops in words, and the same command brings what was missing.
-
-Run ``python benchmarks/run_faults.py`` (``--frames`` for more, ``--only WORD`` for some): workers are killed or run out
-of memory, a scheduler goes, a file vanishes, a disk fills, the study folder goes, Ctrl-C comes at every stage. It
-prints a row a fault and exits non-zero where a run ended otherwise than it should. A disk is made to fill as root only.
-"""
+"""Workers and schedulers that die, and files that vanish, while ``cher2 run`` goes on. Part of ``faults.py``."""
 
 from __future__ import annotations
 
-import argparse
 import hashlib
 import os
 import resource
 import shutil
-import signal
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -27,17 +19,19 @@ import numpy as np
 import psutil
 import tifffile
 from dask_processes import scheduler, worker
-
-from cher2.simulate.settings import StudySettings
-from cher2.simulate.study import simulate_study
+from fault_rows import Row
 
 PROGRAM = "from cher2.cli import main; main()"
+SIMULATE = """
+from pathlib import Path
+from cher2.simulate.settings import StudySettings
+from cher2.simulate.study import simulate_study
+simulate_study(Path(PLACE), StudySettings(patients=8, frames_per_patient=3, frame_shape=(240, 320), seed=1))
+"""
 PATIENCE_S = 180
-STOP_S = 2.0
 LEAVE_S = 5.0
 MEMORY_BYTES = 1 << 30
 LARGE = (4, 7000, 7000)
-STUDY_MB = (2, 200)
 KEPT = (".parquet", ".tif", ".csv")
 
 
@@ -148,85 +142,32 @@ def file_vanishes(fault: Fault) -> None:
     fault.again()
 
 
-def disk_fills(fault: Fault) -> None:
-    """Fill the disk of the study."""
-    fault.study.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o"]
-    subprocess.run([*mount, f"size={STUDY_MB[0]}m", "none", fault.study], check=True, capture_output=True)
+def worker_rows(home: Path) -> Iterator[tuple[str, Callable[[], Row]]]:
+    """Yield the rows, by name."""
+    for fault in (worker_killed, out_of_memory, scheduler_goes, file_vanishes):
+        yield f"workers: {fault.__doc__}", lambda fault=fault: _row(fault, home / fault.__name__)
+
+
+def _row(fault: Callable[[Fault], None], home: Path) -> Row:
+    """Carry out a fault and count what came of it."""
+    row = Row("", tried=1)
+    images, wanted = _ground(home.parent / "for_workers")
+    home.mkdir()
+    one = Fault(home, images, wanted)
     try:
-        with fault.running():
-            pass
-        fault.ended(2, "No space left")
-        subprocess.run([*mount, f"remount,size={STUDY_MB[1]}m", "none", fault.study], check=True, capture_output=True)
-        fault.again()
-    finally:
-        subprocess.run(["umount", fault.study], check=True)
+        fault(one)
+    except (AssertionError, subprocess.SubprocessError) as error:
+        row.note_wrong(str(error))
+    row.judge(one.code, one.said)
+    return row
 
 
-def study_goes(fault: Fault) -> None:
-    """Take the study folder away."""
-    with fault.running():
-        fault.study.rename(fault.home / "moved")
-    fault.ended(2, "Error: ")
-    shutil.rmtree(fault.study, ignore_errors=True)
-    fault.again()
-
-
-def interrupted(stage: str, until: str | float) -> Callable[[Fault], None]:
-    """Return the fault of Ctrl-C at a stage."""
-
-    def stop(fault: Fault) -> None:
-        with fault.running(until=until) as run:
-            # A terminal sends it to the whole group, workers included.
-            os.killpg(run.pid, signal.SIGINT)
-        fault.ended(130, "Stopped.")
-        seconds = fault.seconds
-        fault.again()
-        fault.seconds = seconds
-        assert seconds <= STOP_S, f"{seconds:.1f} s"
-
-    stop.__doc__ = f"Press Ctrl-C {stage}."
-    return stop
-
-
-def faults(frames: int) -> list[Callable[[Fault], None]]:
-    """Return every fault; Ctrl-C at moments from the start to the report."""
-    started = [interrupted(f"{moment:g} s after the start", moment) for moment in (0.4, 1.0, 1.6, 2.2)]
-    measuring = [interrupted(f"at image {number}", f"[{number}/") for number in (1, frames // 2, frames - 1)]
-    after = [interrupted("while the last samples are graded and tables derived", f"[{frames}/{frames}]")]
-    others = [worker_killed, out_of_memory, scheduler_goes, file_vanishes, disk_fills, study_goes]
-    return [*others, *started, *measuring, *after]
-
-
-def main() -> int:
-    """Carry out every fault and print a row each; return 1 where one ended otherwise than it should."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--frames", type=int, default=24, help="images of the study")
-    parser.add_argument("--only", default="", help="a word of the fault")
-    options = parser.parse_args()
-    missed = 0
-    with tempfile.TemporaryDirectory() as scratch:
-        home = Path(scratch)
-        settings = StudySettings(patients=options.frames // 3, frames_per_patient=3, frame_shape=(240, 320), seed=1)
-        simulate_study(home / "synthetic", settings)
-        images = home / "synthetic" / "images"
-        words = [sys.executable, "-c", PROGRAM, "run", str(images), "-o", str(home / "wanted"), "--workers", "1"]
+def _ground(home: Path) -> tuple[Path, dict[str, str]]:
+    """Return synthetic images and what one process makes of them; made once."""
+    images, study = home / "synthetic" / "images", home / "wanted"
+    if not study.is_dir():
+        program = SIMULATE.replace("PLACE", repr(str(home / "synthetic")))
+        subprocess.run([sys.executable, "-c", program], check=True)
+        words = [sys.executable, "-c", PROGRAM, "run", str(images), "-o", str(study), "--workers", "1"]
         subprocess.run(words, check=True, capture_output=True)
-        wanted = digests(home / "wanted")
-        for number, fault in enumerate(faults(options.frames)):
-            if options.only not in str(fault.__doc__):
-                continue
-            place = home / f"fault_{number}"
-            place.mkdir()
-            one = Fault(place, images, wanted)
-            try:
-                fault(one)
-                verdict = "as it should"
-            except (AssertionError, subprocess.SubprocessError) as error:
-                missed, verdict = 1, f"MISSED: {error}"
-            print(f"{fault.__doc__!s:<76}{one.seconds:>7.1f} s  {verdict}", flush=True)
-    return missed
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+    return images, digests(study)

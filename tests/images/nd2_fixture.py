@@ -46,7 +46,10 @@ def write_nd2(
     zipped=False,
     about=(),
 ):
-    """Write frames (N, C, Y, X) with loops, a sequence of ("T" or "Z", count) or ("XY", [(x, y) ...])."""
+    """Write frames (N, C, Y, X) with loops, a sequence of ("T" or "Z", count) or ("XY", [(x, y) ...]).
+
+    Where `zipped` is bytes, they stand for the packed pixels of each frame.
+    """
     frames = np.asarray(frames)
     _, channels, rows, columns = frames.shape
     item = frames.dtype.itemsize
@@ -87,7 +90,7 @@ def write_nd2(
         if number not in missing:
             pixels = np.ascontiguousarray(np.moveaxis(frame, 0, -1)).tobytes()
             if zipped:
-                pixels = zlib.compress(pixels)
+                pixels = zipped if isinstance(zipped, bytes) else zlib.compress(pixels)
             chunks[b"ImageDataSeq|%d!" % number] = struct.pack("<d", 100.0 * number) + pixels
     out = bytearray(_chunk(b"ND2 FILE SIGNATURE CHUNK NAME01!", b"Ver3.0".ljust(64, b"\0"), 32))
     entries = b""

@@ -7,6 +7,7 @@ import pytest
 
 from cher2.errors import ImageError
 from cher2.images.files import find_image_files, natural_key
+from cher2.images.folder_links import LEADS_NOWHERE, LEADS_OUT
 from cher2.protocol import Protocol
 
 
@@ -67,7 +68,14 @@ def test_links_do_not_lead_out_of_the_folder_nor_round_in_circles(tmp_path):
     (inside / "P1" / "round").symlink_to(inside)
     (inside / "gone.tif").symlink_to(inside / "nowhere.tif")
     (inside / "same.tif").symlink_to(inside / "P1" / "a.tif")
-    assert names(inside) == ["P1/a.tif", "same.tif"]
+    found = {file.name: file.refused for file in find_image_files(inside, Protocol())}
+    assert found == {
+        "P1/a.tif": "",
+        "same.tif": "",
+        "P1/there.tif": LEADS_OUT,
+        "P1/deep/*": LEADS_OUT,
+        "gone.tif": LEADS_NOWHERE,
+    }
 
 
 def test_channel_files_of_a_frame_are_one_image(tmp_path):

@@ -112,13 +112,13 @@ def test_a_claim_of_too_many_pixels_is_refused_before_decoding(tmp_path):
     chunks = (header, b"IDAT" + zlib.compress(bytes(100)), b"IEND")
     data = b"".join(struct.pack(">I", len(c) - 4) + c + struct.pack(">I", zlib.crc32(c)) for c in chunks)
     (tmp_path / "a.png").write_bytes(b"\x89PNG\r\n\x1a\n" + data)
-    with pytest.raises(ImageError, match=r"30000 x 30000 pixels of 3 samples.*268435456"):
+    with pytest.raises(ImageError, match=r"2700000000 pixels in all channels, where up to 67108864"):
         read_image(tmp_path / "a.png")
     data = bytearray(save(tmp_path / "a.jpg", GREY).read_bytes())
     size = data.index(b"\xff\xc0") + 5
     data[size : size + 4] = struct.pack(">HH", 65_000, 65_000)
     (tmp_path / "a.jpg").write_bytes(data)
-    with pytest.raises(ImageError, match="65000 x 65000"):
+    with pytest.raises(ImageError, match="4225000000 pixels"):
         read_image(tmp_path / "a.jpg")
 
 

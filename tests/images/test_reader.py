@@ -122,7 +122,7 @@ def test_what_a_file_is_its_first_bytes_say(tmp_path):
         (b"ZISRAWFILE\0\0\0", r"its header is not all there\. The file was cut short"),
         (b"version https://git-lfs.github.com/spec/v1\n", "Git LFS pointer"),
         (b"II*\0", "cannot be read as a TIFF"),
-        (b"II*\0\0\0\0\0", "cannot be read as a TIFF"),
+        (b"II*\0\0\0\0\0", "it has no page"),
         (b"II*\0\x08\0\0\0\0\0\0\0\0\0", "cannot be read as a TIFF|no camera counts"),
         (b"MM\0+\0\x08\0\0" + b"\xff" * 8, "ends before its page 1"),
         (b"\x89PNG\r\n\x1a\n", "PNG data are cut"),

@@ -14,7 +14,7 @@ from lif_fixture import write_lif
 from nd2_fixture import write_nd2
 
 from cher2.errors import ImageError
-from cher2.images.files import ImageFile, find_image_files
+from cher2.images.files import ImageFile, find_image_files, single_file
 from cher2.images.reader import open_frames, read_frames, read_image
 from cher2.protocol import Protocol
 
@@ -230,9 +230,10 @@ def test_what_is_no_set_of_frames_is_refused(write, says, tmp_path):
         frames.read(0, "x")
 
 
-def test_pixels_beyond_the_limit_are_not_decoded(tmp_path, monkeypatch):
-    monkeypatch.setattr("cher2.images.vendor.MAX_PIXELS", 4 * 20 * 30 - 1)
-    with opened(czi_file(tmp_path)) as frames, pytest.raises(ImageError, match="2400 pixels in all channels"):
+def test_pixels_beyond_the_protocols_limit_are_not_decoded(tmp_path):
+    protocol = Protocol.from_dict({"image": {"max_pixels": 4 * 20 * 30 - 1}})
+    file = single_file(czi_file(tmp_path))
+    with open_frames(file, protocol) as frames, pytest.raises(ImageError, match="2400 pixels in all channels"):
         frames.read(0, "x")
 
 

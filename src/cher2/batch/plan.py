@@ -11,7 +11,7 @@ import pandas as pd
 
 from cher2.batch.tasks import measuring_fingerprint
 from cher2.cells.compensation import unmixing
-from cher2.errors import StudyError
+from cher2.errors import ImageError, StudyError
 from cher2.images.file_patterns import refuse_split_frames
 from cher2.images.files import ImageFile, find_image_files
 from cher2.images.places import is_remote
@@ -179,9 +179,15 @@ def _frames_on_disk(study: Study, file: ImageFile, wanted: str) -> list[_Frame]:
         if newest is None or newest.score.get("measuring") != wanted or newest.score.get("source") != source:
             return []
         frames.append(_Frame(newest.name, None if newest.waiting else newest.score.get("grading")))
-    if source.get("stamp") != file_stamp(file) and source.get("digest") != file_digest(file):
-        return []
-    return frames
+    return frames if _same_bytes(file, source) else []
+
+
+def _same_bytes(file: ImageFile, source: dict[str, Any]) -> bool:
+    """Say whether a file is as it was; one that can no longer be read is not, and is named when it is measured."""
+    try:
+        return bool(source.get("stamp") == file_stamp(file) or source.get("digest") == file_digest(file))
+    except ImageError:
+        return False
 
 
 def _any_score(study: Study, image: str) -> dict[str, Any] | None:
@@ -218,7 +224,7 @@ def _check_same_pixels(study: Study, files: Sequence[ImageFile], measured: dict[
     """Refuse images of the same names but other bytes, where not one image is as it was."""
     scores = [(file, _any_score(study, file.name) or _any_score(study, f"{file.name}#1")) for file in files]
     known = [(file, score["source"]) for file, score in scores if score and "source" in score]
-    changed = [file for file, source in known if source.get("digest") != file_digest(file)]
+    changed = [file for file, source in known if not _same_bytes(file, source)]
     if known and not measured and len(changed) == len(known):
         raise StudyError(
             f"the folder holds another study: its images have the same names but other pixels ({changed[0].name!r})",

@@ -94,9 +94,11 @@ def measure_file(file: ImageFile, study: Path, protocol: Protocol) -> FileOutcom
     try:
         stamp = file_stamp(file)
         with faults_filed(home), fetched(file) as here, open_frames(here, protocol) as opened:
-            source = {"stamp": stamp, "digest": file_digest(here), "frames": len(opened)}
+            source: dict[str, Any] = {}
             for k in range(len(opened)):
                 image = opened.read(k, frame_name(file.name, k, len(opened)))
+                # Not before a frame was read: a file may claim terabytes.
+                source = source or {"stamp": stamp, "digest": file_digest(here), "frames": len(opened)}
                 ctcs += _measure_frame(image, home, protocol, source)
                 frames.append(image.name)
         _check_as_before(file, stamp)

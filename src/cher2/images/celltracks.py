@@ -25,7 +25,7 @@ from cher2.errors import ImageError
 from cher2.images.cartridge import PIXEL_SIZE_UM, find_grid, place_of, selected_cells, stage_position
 from cher2.images.celltracks_xml import REMEDY, read_export
 from cher2.images.frames import FrameInfo
-from cher2.images.image import Image
+from cher2.images.image import MAX_PIXELS, Image
 from cher2.images.layout import FrameLayout
 from cher2.images.library_faults import figures
 from cher2.images.tiff import TiffFrames
@@ -96,6 +96,8 @@ class CellTracksFrames(TiffFrames):
         The XML beside it; more than one is an error.
     number, count : int
         Which frame of the folder it is, from 1, and how many there are.
+    most : int
+        As of :class:`~cher2.images.tiff.TiffFrames`.
 
     Raises
     ------
@@ -103,7 +105,7 @@ class CellTracksFrames(TiffFrames):
         The TIFF or the XML cannot be read, or they do not fit together or to what is known.
     """
 
-    def __init__(self, path: Path, xmls: tuple[Path, ...], number: int, count: int) -> None:
+    def __init__(self, path: Path, xmls: tuple[Path, ...], number: int, count: int, most: int = MAX_PIXELS) -> None:
         if len(xmls) != 1:
             names = ", ".join(xml.name for xml in xmls)
             raise _error(f"{len(xmls)} XMLs of an export lie beside it: {names}", str(path), "Keep the frames' own")
@@ -113,7 +115,7 @@ class CellTracksFrames(TiffFrames):
         self._place = place_of(number, grid[1]) if grid else None
         cells = selected_cells(self._export, count, self._xml)
         self._selected = None if cells is None or self._place is None else cells.get(self._place, ())
-        super().__init__(path)
+        super().__init__(path, most=most)
 
     def info(self, number: int) -> FrameInfo:
         """Return what file and XML say of the frame."""

@@ -19,6 +19,7 @@ from pathlib import Path
 from xml.parsers import expat
 
 from cher2.errors import ImageError
+from cher2.images.image_folders import open_file
 from cher2.images.library_faults import figures
 
 ROOTS = ("archive", "export")
@@ -153,7 +154,7 @@ def _parsed_chunks(path: Path, tables: _Tables) -> Iterator[None]:
     parser.EntityDeclHandler = tables.entity
     parser.SkippedEntityHandler = tables.entity
     try:
-        with path.open("rb") as file:
+        with open_file(path) as file:
             while block := file.read(_CHUNK):
                 parser.Parse(block, False)
                 yield

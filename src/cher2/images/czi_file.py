@@ -23,10 +23,11 @@ from numpy.typing import NDArray
 
 from cher2.images.frames import FrameInfo
 from cher2.images.layout import length_um, square_pixel_um, z_stack
-from cher2.images.pages import MAX_PAGES
+from cher2.images.tiff_chain import MAX_PAGES
 from cher2.images.vendor import VendorFrames, milliseconds
 
 _MAX_DIMENSIONS = 32
+_MOST_LETTERS = 2**25
 _MAX_ENTRIES = 4 * MAX_PAGES  # with the smaller copies of each tile
 _GRAY = {"u1", "u2", "f4"}
 _PLACE = ("S", "T", "M", "Y", "X")
@@ -72,6 +73,10 @@ class CziFrames(VendorFrames):
                 file.seek(max(0, position))
                 if position <= 0 or file.read(16).rstrip(b"\0") != name:
                     raise self._cut("its directory or its description is not there")
+            file.seek(description + 32)
+            (letters,) = struct.unpack("<I", file.read(4))
+            if letters > _MOST_LETTERS:
+                raise self._cut(f"its description has {letters} bytes, where up to {_MOST_LETTERS} are read")
             file.seek(directory + 32)
             (count,) = struct.unpack("<i124x", file.read(128))
             if not 0 < count <= _MAX_ENTRIES:
@@ -205,7 +210,10 @@ class CziFrames(VendorFrames):
         segment, shape = self._segment(block), (block.sizes["Y"], block.sizes["X"])
         if not 0 < segment.data_size <= self._size - segment.data_offset:
             raise self._cut("its sub-blocks are not all there")
-        data, wanted = segment.data(raw=True), math.prod(shape) * block.dtype.itemsize
+        wanted = math.prod(shape) * block.dtype.itemsize
+        if segment.data_size > wanted * 9 // 8 + 2**16:
+            raise self._cut(f"a sub-block takes {segment.data_size} bytes for {wanted}")
+        data = segment.data(raw=True)
         kind = int(block.entry.compression)
         if kind in (_JPEG, _JPEG_XR):
             decode = imagecodecs.jpeg_decode if kind == _JPEG else imagecodecs.jpegxr_decode

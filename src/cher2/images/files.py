@@ -9,13 +9,14 @@ from __future__ import annotations
 import os
 import re
 from collections import Counter, defaultdict
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import NamedTuple
 
 from cher2.errors import ImageError
 from cher2.images.celltracks_xml import is_export
+from cher2.images.folder_links import BELOW, listed_as
 from cher2.images.image_folders import IMAGE_SUFFIXES, TIFF_SUFFIXES
 from cher2.images.omezarr_plate import is_zarr_folder, wells_of
 from cher2.images.places import in_store, is_remote, place, shown
@@ -47,6 +48,8 @@ class ImageFile:
         The name of the plate, where the image is a well of an OME-Zarr.
     stamps : tuple of tuple
         Name, bytes and mark of change of each file by URL, where the listing told them.
+    refused : str
+        Why it is not even opened, such as a link that leads out of the folder; empty for any that may be.
     """
 
     name: str
@@ -55,6 +58,18 @@ class ImageFile:
     celltracks: tuple[int, int] | None = None
     plate: str = ""
     stamps: tuple[Stamp, ...] = field(default=(), compare=False)
+    refused: str = ""
+
+    def refuse(self) -> None:
+        """Raise why it is not opened, where it is not.
+
+        Raises
+        ------
+        ImageError
+            It is refused.
+        """
+        if self.refused:
+            raise ImageError(self.refused, where=self.name, remedy="Put the image itself there, or take it away")
 
     def absolute(self) -> ImageFile:
         """Return the same image with its paths from the root: a worker may stand in another folder."""
@@ -69,8 +84,9 @@ class _Match(NamedTuple):
 def find_image_files(folder: Path, protocol: Protocol) -> list[ImageFile]:
     """Find the images of a folder and of all folders below it.
 
-    Hidden files and folders are left out, links to folders are not followed, and neither are links to files
-    outside the folder. With a ``file_pattern``, the files of one frame make one image; files whose channel no
+    Hidden files and folders are left out, and so are links to folders within the folder. A link that leads out of it,
+    or nowhere, is not followed, but listed with the reason, as is what would be waited for without end, such as a pipe.
+    With a ``file_pattern``, the files of one frame make one image; files whose channel no
     role names are left out, such as masks, unless the frame has no other. A frame that lacks a channel is
     listed, so that reading it can say so.
 
@@ -98,7 +114,7 @@ def find_image_files(folder: Path, protocol: Protocol) -> list[ImageFile]:
     folder = place(folder)
     if is_remote(folder):
         stamps, zarr_folders = list_remote(folder)
-        paths = list(stamps)
+        paths = dict.fromkeys(stamps, "")
     else:
         stamps = {}
         paths, zarr_folders = _list_folder(folder)
@@ -111,8 +127,13 @@ def find_image_files(folder: Path, protocol: Protocol) -> list[ImageFile]:
         chosen = (path for path in paths if path.lower().endswith(IMAGE_SUFFIXES))
         images = [exports.get(path) or ImageFile(_printable(path), (folder / path,)) for path in chosen]
         images += [image for path in zarr_folders for image in _zarr_images(folder, path)]
+    alone = (BELOW,) if pattern else (BELOW, ".zarr")
+    images += [ImageFile(_printable(path), (folder / path,)) for path in paths if path.lower().endswith(alone)]
     if not images:
         raise _none_found(folder, paths, pattern)
+    images = _called_apart(images)
+    if closed := {folder / path: why for path, why in paths.items() if why}:
+        images = [replace(i, refused=next((closed[p] for p in i.paths if p in closed), "")) for i in images]
     if is_remote(folder):
         images = [_stamped(image, folder, stamps) for image in images]
     return sorted(images, key=lambda image: natural_key(image.name))
@@ -195,6 +216,13 @@ def _printable(name: str) -> str:
     return name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
 
 
+def _called_apart(images: list[ImageFile]) -> list[ImageFile]:
+    r"""Give a name of its own to a file whose bytes are no UTF-8 where another is called \xff in so many letters."""
+    times = Counter(image.name for image in images)
+    odd = {i for i in images if times[i.name] > 1 and _printable(str(i.paths[0])) != str(i.paths[0])}
+    return [replace(i, name=i.name.replace("\\", "\\\\")) if i in odd else i for i in images]
+
+
 def _zarr_images(folder: Path, path: str) -> list[ImageFile]:
     """Return the images of a Zarr folder: its wells where it is a plate."""
     name = _printable(path)
@@ -203,17 +231,19 @@ def _zarr_images(folder: Path, path: str) -> list[ImageFile]:
 
 
 def _names(folder: Path) -> list[str]:
-    listed = list_remote(folder, deep=False).files if is_remote(folder) else _list_folder(folder, deep=False)[0]
-    return [path for path in listed if "/" not in path]
+    if is_remote(folder):
+        return [path for path in list_remote(folder, deep=False).files if "/" not in path]
+    listed = _list_folder(folder, deep=False)[0]
+    return [path for path, why in listed.items() if not why and "/" not in path]
 
 
-def _list_folder(folder: Path, deep: bool = True) -> tuple[list[str], list[str]]:
-    """Return the files below a folder, and its Zarr folders, as paths relative to it, with forward slashes."""
+def _list_folder(folder: Path, deep: bool = True) -> tuple[dict[str, str], list[str]]:
+    """Return the files below a folder with why they are not opened, and its Zarr folders, as paths with "/"."""
     if not folder.is_dir():
         what = "it is a file, not a folder" if folder.exists() else "there is no such folder"
         raise ImageError(what, where=shown(folder), remedy="Name the folder that holds the images")
     root = folder.resolve()
-    found: list[str] = []
+    found: dict[str, str] = {}
     zarr_folders: list[str] = []
     waiting = [""]
     while waiting:
@@ -228,8 +258,8 @@ def _list_folder(folder: Path, deep: bool = True) -> tuple[list[str], list[str]]
             path = f"{below}/{entry.name}" if below else entry.name
             if entry.is_dir(follow_symlinks=False):
                 waiting.extend([path] if deep else [])
-            elif not entry.is_symlink() or _leads_to_file_within(root, entry):
-                found.append(path)
+            elif listed := listed_as(root, entry, path):
+                found[listed[0]] = listed[1]
     return found, zarr_folders
 
 
@@ -251,11 +281,6 @@ def _entries(folder: Path) -> list[os.DirEntry[str]]:
             where=shown(folder),
             remedy="Give yourself the right to read it, or move it elsewhere",
         ) from error
-
-
-def _leads_to_file_within(root: Path, entry: os.DirEntry[str]) -> bool:
-    target = Path(os.path.realpath(entry.path))
-    return target.is_relative_to(root) and target.is_file()
 
 
 def _channel_sets(folder: Path, paths: Iterable[str], protocol: Protocol) -> list[ImageFile]:
@@ -319,7 +344,7 @@ class _Matcher:
         return "/".join(frame if "{frame}" in part else part for part in kept)
 
 
-def _none_found(folder: Path, paths: list[str], pattern: str) -> ImageError:
+def _none_found(folder: Path, paths: Collection[str], pattern: str) -> ImageError:
     looked = f"that fits {pattern}" if pattern else f"(looked for {', '.join(IMAGE_SUFFIXES)})"
     endings = Counter(Path(path).suffix.lower() or "no ending" for path in paths).most_common(3)
     seen = ", ".join(f"{count} {ending}" for ending, count in endings)

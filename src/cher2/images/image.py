@@ -8,11 +8,38 @@ from typing import Any, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from cher2.errors import ChannelError
-from cher2.protocol import Channels, Role
+from cher2.errors import ChannelError, ImageError
+from cher2.protocol import Channels, Protocol, Role
 
-MAX_PIXELS = 2**28
-"""Most pixels of a frame in all channels together that are read; four channels of 8192 x 8192."""
+MAX_PIXELS = Protocol().image.max_pixels
+"""Most pixels of a frame in all channels together that are read, where a protocol says nothing else."""
+
+
+def check_pixels(pixels: int, most: int, where: str) -> None:
+    """Refuse a frame that is too large, before it is decoded.
+
+    Parameters
+    ----------
+    pixels : int
+        Of all channels together, as the file declares them.
+    most : int
+        The protocol's ``image.max_pixels``.
+    where : str
+        The file, for errors.
+
+    Raises
+    ------
+    ImageError
+        It has none, or more than are read.
+    """
+    if pixels < 1:
+        raise ImageError("a frame has 0 pixels", where=where, remedy="Export the image again from its source")
+    if pixels > most:
+        raise ImageError(
+            f"a frame has {pixels} pixels in all channels, where up to {most} are read (image.max_pixels)",
+            where=where,
+            remedy="Cut the image into frames, or raise image.max_pixels in the protocol where there is memory for it",
+        )
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ An object of a store is a file of fsspec: anything with ``fs`` and ``path``, as 
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 from collections.abc import Iterator
@@ -23,6 +24,9 @@ _MARKS = (
 TIFF_SUFFIXES = (".tif", ".tiff", ".btf")
 IMAGE_SUFFIXES = (*TIFF_SUFFIXES, ".png", ".jpg", ".jpeg", ".nd2", ".lif", ".czi")
 """Endings of image files, in any case; ``.ome.tif`` is one of them."""
+
+
+NO_FILE = "it is a named pipe, a socket or a device, and no file"
 
 
 class FileBelow(NamedTuple):
@@ -54,6 +58,20 @@ def files_below(path: Any) -> list[FileBelow]:
     return sorted(_remote_files(path) if is_remote(path) else _local_files(Path(path)))
 
 
+def open_file(path: Path) -> BinaryIO:
+    """Open a file here for reading; never what would be waited for without end.
+
+    Raises
+    ------
+    OSError
+        It cannot be read, or is a named pipe, a socket or a device.
+    """
+    mode = path.stat().st_mode
+    if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
+        raise OSError(errno.EINVAL, NO_FILE)
+    return path.open("rb")
+
+
 def open_below(path: Any, name: str = "") -> BinaryIO:
     """Open a file of a folder for reading; the path itself where there is no name.
 
@@ -63,7 +81,7 @@ def open_below(path: Any, name: str = "") -> BinaryIO:
         It cannot be read.
     """
     if not is_remote(path):
-        return (Path(path) / name if name else Path(path)).open("rb")
+        return open_file(Path(path) / name if name else Path(path))
     return cast(BinaryIO, path.fs.open(f"{path.path.rstrip('/')}/{name}" if name else path.path, "rb"))
 
 

@@ -19,11 +19,12 @@ from numpy.typing import NDArray
 
 from cher2.images.frames import FrameInfo
 from cher2.images.layout import length_um, square_pixel_um, z_stack
-from cher2.images.pages import MAX_PAGES
+from cher2.images.tiff_chain import MAX_PAGES
 from cher2.images.vendor import VendorFrames, milliseconds
 
 _COUNTED = ("M", "T")  # tiles, then time points: what makes frames of an image
 _STITCHED = re.compile(r"(_merged|_merging|^mosaic\w*)$", re.IGNORECASE)
+_MOST_LETTERS = 2**24
 _DESCRIPTION = "./Data/Image/ImageDescription"
 
 
@@ -44,6 +45,8 @@ class LifFrames(VendorFrames):
     def _check_file(self) -> None:
         with self._path.open("rb") as file:
             letters = struct.unpack("<IIBI", file.read(13))[3]
+            if letters > _MOST_LETTERS:
+                raise self._cut(f"its description has {letters} letters, where up to {_MOST_LETTERS} are read")
             if 13 + 2 * letters > self._size:
                 raise self._cut("its description is not all there")
             if "<!DOCTYPE".encode("utf-16-le") in file.read(2 * letters):

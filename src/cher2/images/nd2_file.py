@@ -13,6 +13,7 @@ from __future__ import annotations
 import itertools
 import math
 import struct
+import zlib
 from typing import Any
 
 import numpy as np
@@ -20,13 +21,14 @@ from numpy.typing import NDArray
 
 from cher2.images.frames import FrameInfo
 from cher2.images.layout import square_pixel_um, z_stack
-from cher2.images.pages import MAX_PAGES
+from cher2.images.tiff_chain import MAX_PAGES
 from cher2.images.vendor import VendorFrames, milliseconds
 
 _HEADER = struct.Struct("<IIQ")
 _CHUNK = 0x0ABECEDA
 _MAP_SIGNATURE = b"ND2 CHUNK MAP SIGNATURE 0000001!"
 _FRAME = b"ImageDataSeq|"
+_MOST_MAP, _MOST_TEXT, _PIECE = 2**26, 2**26, 2**20
 _PIXELS_AT = 4096  # nd2 takes the pixels from here on in a frame's chunk; the last 8 bytes before are its time
 
 
@@ -74,6 +76,8 @@ class Nd2Frames(VendorFrames):
                 end = data.index(b"!", at) + 1
                 name, (offset, _) = data[at:end], struct.unpack_from("<QQ", data, end)
                 at = end + 16
+                if name.startswith(b"Image") and not name.startswith(_FRAME):
+                    self._check_text(name.decode("latin-1"), self._chunk(file, offset, False)[0])
                 if name.startswith(_FRAME):
                     found[int(name[len(_FRAME) : -1])] = (offset, self._chunk(file, offset, False)[0])
         return found
@@ -86,8 +90,15 @@ class Nd2Frames(VendorFrames):
         magic, name, length = _HEADER.unpack(file.read(_HEADER.size))
         if magic != _CHUNK or offset + _HEADER.size + name + length > self._size:
             raise self._cut("its parts are not all there")
+        if with_data and length > _MOST_MAP:
+            raise self._cut(f"the map of its parts has {length} bytes")
         file.seek(name, 1)
         return _HEADER.size + name + length, file.read(length) if with_data else b""
+
+    def _check_text(self, name: str, length: int) -> None:
+        """Refuse a description that nd2 would read into memory, however long."""
+        if length > _MOST_TEXT:
+            raise self._cut(f"its part {name[:40]} has {length} bytes")
 
     def _check_bytes(self, attributes: Any) -> None:
         """Demand that each frame's chunk can hold its pixels."""
@@ -148,7 +159,29 @@ class Nd2Frames(VendorFrames):
         times = tuple(milliseconds(value if isinstance(value, float) else None) for value in found)
         return times if len(times) == self._shape[0] else ()
 
+    def _check_packed(self, number: int) -> None:
+        """Refuse a packed frame that unpacks to more than it declares: nd2 would unpack it whole."""
+        attributes = self._file.attributes
+        row = max(attributes.widthBytes or 0, attributes.widthPx * attributes.componentCount * 4)
+        most, offset = attributes.heightPx * row, self._chunks[number][0]
+        unpacker = zlib.decompressobj()
+        with self._path.open("rb") as file:
+            file.seek(offset)
+            _, name, length = _HEADER.unpack(file.read(_HEADER.size))
+            if length > most + _PIXELS_AT:
+                raise self._cut(f"the pixels of its frame {number + 1} take {length} bytes")
+            file.seek(name + 8, 1)
+            data = file.read(length - 8)
+        size = 0
+        while data and not unpacker.eof and size <= most:
+            size += len(unpacker.decompress(data, _PIECE))
+            data = unpacker.unconsumed_tail
+        if size > most:
+            raise self._cut(f"the pixels of its frame {number + 1} unpack to more than {most} bytes")
+
     def _pixels(self, number: int, info: FrameInfo) -> NDArray[Any]:
+        if self._file.attributes.compressionType is not None:
+            self._check_packed(number)
         pixels: NDArray[Any] = self._file.read_frame(number)
         # A copy: what nd2 returns lies in the file that it has mapped, and is gone when it is closed.
         return pixels.reshape(info.shape).copy()

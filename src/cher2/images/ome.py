@@ -21,6 +21,9 @@ from cher2.images.library_faults import figures
 SIMULATOR = "cher2 simulate"
 """The creator that synthetic images name."""
 
+MAX_LETTERS = 2**23
+"""Most letters of an OME header: those of 40,000 planes, each with its place and its time."""
+
 _MILLISECONDS = {"s": 1e3, "ms": 1.0, "µs": 1e-3, "μs": 1e-3, "ns": 1e-6, "cs": 10.0, "ds": 100.0, "min": 6e4}
 
 _EXPORT = "Export the image again, as one OME-TIFF file"
@@ -137,6 +140,8 @@ def ome_images(xml: str, where: str) -> list[OmeImage]:
 
 
 def _parse(xml: str, file: OmeFile) -> ElementTree.Element:
+    if len(xml) > MAX_LETTERS:
+        raise file.error(f"its OME header has {len(xml)} letters, where up to {MAX_LETTERS} are read")
     if "<!DOCTYPE" in xml or "<!ENTITY" in xml:
         raise file.error("its OME header declares a document type, which OME-XML never does")
     try:

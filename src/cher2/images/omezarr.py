@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from cher2.errors import ImageError
 from cher2.images.frames import FrameInfo, check_frame
-from cher2.images.image import MAX_PIXELS, Image
+from cher2.images.image import MAX_PIXELS, Image, check_pixels
 from cher2.images.layout import z_stack
 from cher2.images.ome import OmeImage
 from cher2.images.omezarr_array import StoredArray, stored_array
@@ -29,7 +29,8 @@ from cher2.images.omezarr_container import contained_images
 from cher2.images.omezarr_metadata import LAYOUT, Multiscale, multiscale, well_fields
 from cher2.images.omezarr_plate import group_attributes, plate_places
 from cher2.images.omezarr_store import faults, open_store, read_document, where_is
-from cher2.images.pages import MAX_PAGES, as_counts
+from cher2.images.pages import as_counts
+from cher2.images.tiff_chain import MAX_PAGES
 
 if TYPE_CHECKING:
     from cher2.images.omezarr_chunks import PlainChunks
@@ -86,6 +87,8 @@ class OmeZarrFrames:
     ----------
     path : Path, or an object with ``fs`` and ``path``
         The folder, here or in a file system of fsspec.
+    most : int
+        Most pixels of a frame that are read, as of :func:`~cher2.images.image.check_pixels`.
 
     Raises
     ------
@@ -93,8 +96,8 @@ class OmeZarrFrames:
         It is no OME-Zarr of a known version, is a whole plate, or what it claims makes no sense.
     """
 
-    def __init__(self, path: Any) -> None:
-        self._path = path
+    def __init__(self, path: Any, most: int = MAX_PIXELS) -> None:
+        self._path, self._most = path, most
         self._where = where_is(path)
         self._groups: dict[str, Mapping[str, Any] | None] = {}
         open_store(path)  # Without zarr, that is told before anything else.
@@ -180,7 +183,7 @@ class OmeZarrFrames:
         if document is None:
             raise ImageError("the array is not there", where=where, remedy="Copy the folder again from its source")
         series = _Series(place, said, stored_array(document, where), where, xml)
-        _check_sizes(series)
+        _check_sizes(series, self._most)
         return series
 
     def _pixels(self, series: _Series, t: int) -> NDArray[Any]:
@@ -212,7 +215,7 @@ class OmeZarrFrames:
         return self._open[1], self._open[2]
 
 
-def _check_sizes(series: _Series) -> None:
+def _check_sizes(series: _Series, most: int) -> None:
     """Refuse stacks, axes that the array does not have, and frames too large to read."""
     where, stored = series.where, series.stored
     if len(stored.shape) != len(series.said.axes):
@@ -223,14 +226,9 @@ def _check_sizes(series: _Series) -> None:
         )
     if series.size("z") > 1:
         raise z_stack(series.size("z"), where)
-    if math.prod(series.shape) > MAX_PIXELS:
-        raise ImageError(
-            f"a frame has {math.prod(series.shape)} pixels in all channels, where 1 to {MAX_PIXELS} (2**28) are read",
-            where=where,
-            remedy="Cut the image into frames",
-        )
+    check_pixels(math.prod(series.shape), most, where)
     decoded = series.chunks_a_frame * math.prod(stored.chunks)
-    if decoded > 2 * MAX_PIXELS:
+    if decoded > 2 * most:
         raise ImageError(
             f"the chunks that a frame lies in have {decoded} pixels, the frame {math.prod(series.shape)}",
             where=where,

@@ -19,7 +19,6 @@ from typing import Any
 import numpy as np
 
 from cher2.errors import ImageError
-from cher2.images.image import MAX_PIXELS
 from cher2.images.library_faults import figures
 
 COMPRESSORS = ("blosc", "zstd", "gzip", "zlib", "lz4")
@@ -29,6 +28,9 @@ MAX_SIZE = 2**31
 """Most elements along an axis."""
 
 MAX_CHUNKS_PER_SHARD = 2**16
+
+MAX_CHUNK = 2**31
+"""Most pixels of a chunk, whatever the protocol's limit for a frame is."""
 
 _TYPES_3 = ("uint8", "uint16", "uint32", "uint64", "int8", "int16", "int32", "int64", "float16", "float32", "float64")
 _REMEDY = "Export it again as OME-Zarr, with blosc, zstd or gzip"
@@ -179,9 +181,7 @@ def _plain_3(document: Mapping[str, Any], shape: tuple[int, ...], chunks: tuple[
     ).encode()
 
 
-def _sizes(
-    shape: object, chunks: object, where: str, most: int = MAX_PIXELS
-) -> tuple[tuple[int, ...], tuple[int, ...]]:
+def _sizes(shape: object, chunks: object, where: str, most: int = MAX_CHUNK) -> tuple[tuple[int, ...], tuple[int, ...]]:
     """Return shape and chunk shape; refuse chunks of more pixels than are read of a whole frame."""
     one, other = _whole_numbers(shape, where), _whole_numbers(chunks, where)
     if len(one) != len(other) or not 2 <= len(one) <= 5:

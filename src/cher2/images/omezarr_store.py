@@ -21,7 +21,7 @@ from cher2.images.places import is_remote
 if TYPE_CHECKING:
     from zarr.abc.store import Store
 
-MAX_DOCUMENT = 2**26
+MAX_DOCUMENT = 2**23
 """Most bytes of a document of attributes; the plate of 3456 wells takes less than a megabyte."""
 
 DOCUMENTS = ("zarr.json", ".zattrs", ".zgroup", ".zarray")

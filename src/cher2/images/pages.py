@@ -1,4 +1,4 @@
-"""One page of a TIFF: found in the chain of pages, and held against the file before it is decoded."""
+"""One page of a TIFF: held against the file before it is decoded."""
 
 from __future__ import annotations
 
@@ -11,45 +11,14 @@ import tifffile
 from numpy.typing import NDArray
 
 from cher2.errors import ImageError
-from cher2.images.image import MAX_PIXELS
-
-MAX_PAGES = 2**16
-"""Most pages of a file: 93 cartridges of 175 frames and four channels."""
+from cher2.images.image import check_pixels
+from cher2.images.packed_pages import check_packing
 
 _MINISWHITE, _MINISBLACK, _RGB, _PALETTE, _YCBCR = 0, 1, 2, 3, 6
 _JPEG = (6, 7, 33007, 34892)
 _TAGS_THAT_MATTER = {*range(254, 348), *range(32995, 32999), 50838, 50839}
 _EXPORT = "Export the image again as OME-TIFF"
 _COPY = "The file was cut short: copy it again from its source"
-
-
-def page_offsets(tif: tifffile.TiffFile, where: str) -> list[int]:
-    """Return where in the file each page's tags begin.
-
-    tifffile itself would follow a circle of pages without end, and take a chain that is cut for a short one.
-
-    Raises
-    ------
-    ImageError
-        The chain leads out of the file or into a circle, or is longer than :data:`MAX_PAGES`.
-    """
-    handle, form = tif.filehandle, tif.tiff
-    handle.seek(8 if form.offsetsize == 8 else 4)
-    offsets: dict[int, None] = {}
-    while offset := struct.unpack(form.offsetformat, handle.read(form.offsetsize))[0]:
-        if offset in offsets or len(offsets) == MAX_PAGES:
-            why = "lead in a circle" if offset in offsets else f"are more than {MAX_PAGES}"
-            raise ImageError(f"its pages {why}", where=where, remedy=_EXPORT)
-        if offset + form.tagnosize > handle.size:
-            raise ImageError(f"it ends before its page {len(offsets) + 1}", where=where, remedy=_COPY)
-        offsets[offset] = None
-        handle.seek(offset)
-        tags = struct.unpack(form.tagnoformat, handle.read(form.tagnosize))[0]
-        end = offset + form.tagnosize + tags * form.tagsize
-        if end + form.offsetsize > handle.size:
-            raise ImageError(f"it ends within its page {len(offsets)}", where=where, remedy=_COPY)
-        handle.seek(end)
-    return list(offsets)
 
 
 def load_page(tif: tifffile.TiffFile, offset: int, number: int, where: str) -> tifffile.TiffPage:
@@ -97,28 +66,24 @@ def check_kind(page: tifffile.TiffPage, where: str) -> np.dtype[Any]:
             where=where,
             remedy=_EXPORT,
         )
+    check_packing(page, where)
     if page.imagedepth != 1:
         raise ImageError(f"each of its pages is a volume of {page.imagedepth} planes", where=where, remedy=_EXPORT)
     return page.dtype.newbyteorder("=")
 
 
-def check_alike(numbers: tuple[int, ...], pages: list[tifffile.TiffPage], where: str) -> None:
+def check_alike(numbers: tuple[int, ...], pages: list[tifffile.TiffPage], most: int, where: str) -> None:
     """Refuse pages that are no channels of one frame, or too large to decode.
 
     Raises
     ------
     ImageError
-        They differ in size or type, or have more than :data:`~cher2.images.image.MAX_PIXELS` together.
+        They differ in size or type, or have more pixels together than ``most``.
     """
     first = pages[0]
     pixels = len(pages) * first.samplesperpixel * first.imagelength * first.imagewidth
     pixels = max(pixels, first.tilelength * first.tilewidth * first.samplesperpixel) if pixels else 0
-    if not 0 < pixels <= MAX_PIXELS:
-        raise ImageError(
-            f"a frame has {pixels} pixels in all channels, where 1 to {MAX_PIXELS} (2**28) are read",
-            where=where,
-            remedy="Cut the image into frames",
-        )
+    check_pixels(pixels, most, where)
     for number, page in zip(numbers, pages, strict=True):
         if (page.shape, page.dtype, page.photometric) != (first.shape, first.dtype, first.photometric):
             raise ImageError(

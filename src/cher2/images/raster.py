@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cher2.errors import ImageError
-from cher2.images.image import MAX_PIXELS, Image
+from cher2.images.image import MAX_PIXELS, Image, check_pixels
 
 PNG_MAGIC = b"\x89PNG\r\n\x1a\n"
 JPEG_MAGIC = b"\xff\xd8\xff"
@@ -32,7 +32,7 @@ _EOI = b"\xff\xd9"
 _CUT = "The file was cut short or altered: copy it again from its source"
 
 
-def decode_png(data: bytes, name: str, where: str) -> Image:
+def decode_png(data: bytes, name: str, where: str, most: int = MAX_PIXELS) -> Image:
     """Decode a PNG of 8 or 16 bit: one channel if it is grey, three (R, G, B) if it has colours or a palette.
 
     Transparency is left out, for it measures nothing.
@@ -47,7 +47,7 @@ def decode_png(data: bytes, name: str, where: str) -> Image:
     if kind != b"IHDR" or len(header) != 13:
         raise ImageError("it is a PNG without its header", where=where, remedy=_CUT)
     columns, rows, depth, colour = struct.unpack(">IIBB", header[:10])
-    _check_size(rows, columns, {0: 1, 4: 2, 6: 4}.get(colour, 3), where)
+    check_pixels(rows * columns * {0: 1, 4: 2, 6: 4}.get(colour, 3), most, where)
     if depth == 1:
         raise ImageError(
             "it is black and white: a mask, no counts",
@@ -63,7 +63,7 @@ def decode_png(data: bytes, name: str, where: str) -> Image:
     return _as_image(pixels, name, None, where)
 
 
-def decode_jpeg(data: bytes, name: str, where: str) -> Image:
+def decode_jpeg(data: bytes, name: str, where: str, most: int = MAX_PIXELS) -> Image:
     """Decode a JPEG of 8 or 12 bit: one channel if it is grey, three (R, G, B) if it has colours.
 
     Raises
@@ -71,8 +71,8 @@ def decode_jpeg(data: bytes, name: str, where: str) -> Image:
     ImageError
         The file is cut or damaged, too large, or in printer's colours (CMYK).
     """
-    precision, rows, columns, samples, scan = _jpeg_header(data, where)
-    _check_size(rows, columns, samples, where)
+    precision, rows, columns, samples, scan = jpeg_header(data, where)
+    check_pixels(rows * columns * samples, most, where)
     if samples not in (1, 3):
         raise ImageError(
             f"it has {samples} colours a pixel", where=where, remedy="Save it as grey or RGB, best as TIFF"
@@ -128,16 +128,6 @@ def single_plane(image: Image, where: str) -> NDArray[Any]:
     )
 
 
-def _check_size(rows: int, columns: int, samples: int, where: str) -> None:
-    pixels = rows * columns * samples
-    if not 0 < pixels <= MAX_PIXELS:
-        raise ImageError(
-            f"it has {rows} x {columns} pixels of {samples} samples; cher2 reads 1 to {MAX_PIXELS} (2**28)",
-            where=where,
-            remedy="Cut the image into frames",
-        )
-
-
 def _png_chunks(data: bytes, where: str) -> Iterator[bytes]:
     """Yield the chunks that hold pixels, from the header to the end, each with its check sum proved.
 
@@ -154,10 +144,15 @@ def _png_chunks(data: bytes, where: str) -> Iterator[bytes]:
         position += length + 12
 
 
-def _jpeg_header(data: bytes, where: str) -> tuple[int, int, int, int, int]:
+def jpeg_header(data: bytes, where: str) -> tuple[int, int, int, int, int]:
     """Return bits, rows, columns and samples, and where the scan begins, from the markers of ITU-T T.81 B.1.
 
     The size is not left to the decoder: what it allocates must be known before it does.
+
+    Raises
+    ------
+    ImageError
+        The header is not there, or is cut.
     """
     position, size = 2, None
     while position + 4 <= len(data) and data[position] == 0xFF:

@@ -18,7 +18,7 @@ from cher2.images.celltracks import CellTracksFrames
 from cher2.images.files import ImageFile, channel_files, role_names, single_file
 from cher2.images.frames import Frames, OneFrame
 from cher2.images.image import Image
-from cher2.images.image_folders import is_folder
+from cher2.images.image_folders import is_folder, open_file
 from cher2.images.omezarr import OmeZarrFrames
 from cher2.images.places import is_remote, place, shown
 from cher2.images.raster import JPEG_MAGIC, PNG_MAGIC, decode_jpeg, decode_png, single_plane
@@ -93,7 +93,8 @@ def open_frames(file: ImageFile, protocol: Protocol) -> Frames:
     file : ImageFile
         As found by :func:`~cher2.images.files.find_image_files`.
     protocol : Protocol
-        Its channels tell labelled channels from focal planes; in a channel set, each must have a file.
+        Its channels tell labelled channels from focal planes; in a channel set, each must have a file. Its
+        ``image.max_pixels`` says from where on a frame is too large.
 
     Returns
     -------
@@ -104,20 +105,21 @@ def open_frames(file: ImageFile, protocol: Protocol) -> Frames:
     ImageError, ChannelError
         As :func:`read_image`.
     """
-    path = file.paths[0]
+    file.refuse()
+    path, most = file.paths[0], protocol.image.max_pixels
     if file.channels:
         return OneFrame(_read_set(file, protocol))
     if file.celltracks is not None:
-        return CellTracksFrames(path, file.paths[1:], *file.celltracks)
+        return CellTracksFrames(path, file.paths[1:], *file.celltracks, most=most)
     if is_folder(path):
-        return OmeZarrFrames(path)
+        return OmeZarrFrames(path, most)
     head = _read_bytes(path, HEAD_BYTES)
     if maker := _maker(head):
         _refuse_store(path)
-        return maker(path)
+        return maker(path, most)
     if (kind := _kind(head, path)) == "tiff":
-        return TiffFrames(path, role_names(protocol))
-    return OneFrame(_read_raster(path, kind, file.name))
+        return TiffFrames(path, role_names(protocol), most)
+    return OneFrame(_read_raster(path, kind, file.name, most))
 
 
 def read_frame(file: ImageFile, frame: int, protocol: Protocol) -> Image:
@@ -229,7 +231,7 @@ def _read_bytes(path: Path, count: int = -1) -> bytes:
     if is_remote(path):
         return read_remote(path, count)
     try:
-        with path.open("rb") as file:
+        with open_file(path) as file:
             return file.read(count)
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error)
@@ -238,15 +240,26 @@ def _read_bytes(path: Path, count: int = -1) -> bytes:
         ) from error
 
 
-def _read_raster(path: Path, kind: str, name: str) -> Image:
+def _read_raster(path: Path, kind: str, name: str, most: int) -> Image:
     decode = decode_png if kind == "png" else decode_jpeg
-    return decode(_read_bytes(path), name, shown(path))
+    # 16 bit that could not be packed, and words beside them: a file may be of a terabyte with a small picture's head.
+    bytes_most = 3 * most + 2**20
+    data = _read_bytes(path, bytes_most + 1)
+    if len(data) > bytes_most:
+        raise ImageError(
+            f"it has more than {bytes_most} bytes, which no picture of {most} pixels takes",
+            where=shown(path),
+            remedy="Save it again from its source, or raise image.max_pixels in the protocol",
+        )
+    return decode(data, name, shown(path), most)
 
 
 def _read_set(file: ImageFile, protocol: Protocol) -> Image:
     """Read one file a channel into one image."""
     _check_roles(file, protocol)
-    images = [_read_channel(path) for path in file.paths]
+    # Channels are held in memory together.
+    most = protocol.image.max_pixels // len(file.paths)
+    images = [_read_channel(path, most) for path in file.paths]
     planes = [single_plane(image, shown(path)) for image, path in zip(images, file.paths, strict=True)]
     for path, plane in zip(file.paths, planes, strict=True):
         if (plane.shape, plane.dtype) != (planes[0].shape, planes[0].dtype):
@@ -269,11 +282,11 @@ def _described(plane: NDArray[Any]) -> str:
     return f"{plane.shape[0]} x {plane.shape[1]} pixels of {plane.dtype}"
 
 
-def _read_channel(path: Path) -> Image:
+def _read_channel(path: Path, most: int) -> Image:
     """Read a file that stands for one channel of one frame."""
     if (kind := _kind(_read_bytes(path, HEAD_BYTES), path)) != "tiff":
-        return _read_raster(path, kind, path.name)
-    with TiffFrames(path) as frames:
+        return _read_raster(path, kind, path.name, most)
+    with TiffFrames(path, most=most) as frames:
         if len(frames) > 1:
             raise ImageError(
                 f"it should be one channel of one frame, but has {len(frames)} frames",

@@ -8,6 +8,7 @@ imagecodecs.
 
 from __future__ import annotations
 
+import io
 import json
 import math
 import re
@@ -24,7 +25,8 @@ from numpy.typing import NDArray
 
 from cher2.errors import ImageError
 from cher2.images.frames import FrameInfo, check_frame
-from cher2.images.image import Image
+from cher2.images.image import MAX_PIXELS, Image
+from cher2.images.image_folders import open_file
 from cher2.images.layout import (
     FrameLayout,
     imagej_layout,
@@ -34,24 +36,20 @@ from cher2.images.layout import (
 )
 from cher2.images.library_faults import figures, library_faults
 from cher2.images.ome import OmeFile, ome_layout
-from cher2.images.pages import (
-    MAX_PAGES,
-    as_counts,
-    channel_names,
-    check_alike,
-    check_bytes,
-    check_kind,
-    load_page,
-    page_offsets,
-)
+from cher2.images.packed_pages import check_pictures
+from cher2.images.pages import as_counts, channel_names, check_alike, check_bytes, check_kind, load_page
 from cher2.images.places import is_remote, shown
 from cher2.images.remote import RemoteFile
+from cher2.images.tiff_chain import MAX_PAGES, page_offsets
 
 # What tifffile and the codecs of imagecodecs raise at bytes that make no sense. They promise no common class.
 _FAULTS = (
     tifffile.TiffFileError, struct.error, ValueError, TypeError, LookupError, ArithmeticError,
     RuntimeError, MemoryError, OSError, ImportError,
 )  # fmt: skip
+
+SPARE_BYTES = 2**30
+"""So much may a file hold beside its frames."""
 
 
 class TiffFrames:
@@ -63,6 +61,8 @@ class TiffFrames:
         The file.
     roles : tuple of str
         Channel names that the protocol looks for; they tell labelled channels from focal planes.
+    most : int
+        Most pixels of a frame that are read, as of :func:`~cher2.images.image.check_pixels`.
 
     Raises
     ------
@@ -70,11 +70,12 @@ class TiffFrames:
         The file is no TIFF, is cut short, or its description and its pages do not fit together.
     """
 
-    def __init__(self, path: Path, roles: tuple[str, ...] = ()) -> None:
+    def __init__(self, path: Path, roles: tuple[str, ...] = (), most: int = MAX_PIXELS) -> None:
         self._where = shown(path)
-        self._path = path
+        self._path, self._most = path, most
         with self._faults("it cannot be read as a TIFF"):
             source: Any = RemoteFile(path) if is_remote(path) else path
+            self._offsets = self._chain(source)
             # Vendors' dialects are switched off: to find out tifffile would walk pages unchecked.
             self._tif = tifffile.TiffFile(source, is_ndpi=False, is_lsm=False, is_scanimage=False)
         try:
@@ -86,11 +87,23 @@ class TiffFrames:
 
     def _open(self, roles: tuple[str, ...]) -> None:
         self._size = self._tif.filehandle.size
-        self._offsets = page_offsets(self._tif, self._where)
         self._first = self._page(0)
         check_kind(self._first, self._where)
         self._virtual = 0
         self._layouts = self._find_layouts(roles)
+        if self._size > len(self._layouts) * self._most * 8 + SPARE_BYTES:
+            # Its hash would be that of terabytes, holes of a sparse file among them.
+            raise self._error(f"it has {self._size} bytes, more than its {len(self._layouts)} frames can have")
+
+    def _chain(self, source: Any) -> list[int]:
+        """Return where the pages begin, before tifffile reads a tag of theirs."""
+        if isinstance(source, RemoteFile):
+            size = source.seek(0, io.SEEK_END)
+            offsets = page_offsets(source, size, self._where)
+            source.seek(0)
+            return offsets
+        with open_file(source) as stream:
+            return page_offsets(stream, source.stat().st_size, self._where)
 
     def __enter__(self) -> Self:
         return self
@@ -130,11 +143,12 @@ class TiffFrames:
         with self._faults("its pixels cannot be decoded"):
             pages = [self._page(page) for page in layout.pages]
             dtype = check_kind(pages[0], self._where)
-            check_alike(layout.pages, pages, self._where)
+            check_alike(layout.pages, pages, self._most, self._where)
             for number, page in zip(layout.pages, pages, strict=True):
                 # The planes that follow ImageJ's only page were counted against the file when it was opened.
                 if not self._virtual:
                     check_bytes(page, number, self._size, self._where)
+                    check_pictures(page, number, self._tif.filehandle, self._where)
             pixels = self._decode(pages, layout, dtype)
         info = self._info(layout, pages, dtype)
         return info.image(as_counts(pixels, self._where), name)

@@ -21,9 +21,10 @@ from numpy.typing import NDArray
 
 from cher2.errors import ImageError
 from cher2.images.frames import FrameInfo, check_frame
-from cher2.images.image import MAX_PIXELS, Image
+from cher2.images.image import MAX_PIXELS, Image, check_pixels
 from cher2.images.library_faults import LIBRARY_FAULTS, library_faults
-from cher2.images.pages import MAX_PAGES, as_counts
+from cher2.images.pages import as_counts
+from cher2.images.tiff_chain import MAX_PAGES
 
 _EXPORT = "It is damaged or of an unknown kind: copy it again from its source, or export it as OME-TIFF"
 _WARNING_MODULES = r"(nd2|liffile|czifile|cher2\.images\.\w+_file)(\.|$)"
@@ -54,6 +55,8 @@ class VendorFrames(ABC):
     ----------
     path : Path
         The file.
+    most : int
+        Most pixels of a frame that are read, as of :func:`~cher2.images.image.check_pixels`.
 
     Raises
     ------
@@ -67,8 +70,8 @@ class VendorFrames(ABC):
     format_name: str
     """What people call the format."""
 
-    def __init__(self, path: Path) -> None:
-        self._path, self._where = path, str(path)
+    def __init__(self, path: Path, most: int = MAX_PIXELS) -> None:
+        self._path, self._where, self._most = path, str(path), most
         # Naming the modules, for the life of the process: catch_warnings would touch what other threads warn of.
         warnings.filterwarnings("ignore", module=_WARNING_MODULES)
         self._module = load_library(self.library, self._where)
@@ -144,12 +147,7 @@ class VendorFrames(ABC):
             Its pixels are not all there, cannot be decoded, are too many, or are no finite numbers.
         """
         info = self.info(number)
-        pixels = math.prod(info.shape)
-        if not 0 < pixels <= MAX_PIXELS:
-            raise self._error(
-                f"a frame has {pixels} pixels in all channels, where 1 to {MAX_PIXELS} (2**28) are read",
-                "Cut the image into frames",
-            )
+        check_pixels(math.prod(info.shape), self._most, self._where)
         with self._faults("its pixels cannot be decoded"):
             counts = np.ascontiguousarray(self._pixels(number, info))
             if counts.shape != info.shape:

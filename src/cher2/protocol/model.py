@@ -126,6 +126,8 @@ class Protocol(Section):
         Two protocols with the same fingerprint of the sections that a result depends on give the same result.
         """
         values = self.model_dump(mode="json")
+        # Which images are too large to be read changes no number of those that are read.
+        del values["image"]["max_pixels"]
         kept = {key: values[key] for key in (sections or sorted(values))}
         return hashlib.sha256(json.dumps(kept, sort_keys=True).encode()).hexdigest()[:16]
 

@@ -52,6 +52,9 @@ class ImageSettings(Section):
     )
     overlap_px: int = Field(0, ge=0, title="Overlap (px)", description="overlap of neighbouring frames")
     flat_field: Literal["auto", "none"] = Field("auto", title="Flat field", description="from the sample's leukocytes")
+    max_pixels: int = Field(
+        2**26, ge=1, le=2**31, title="Most pixels of a frame", description="all channels together; beyond: not read"
+    )
 
     @field_validator("file_pattern")
     @classmethod

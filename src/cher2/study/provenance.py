@@ -145,6 +145,7 @@ def _stamp(path: Path) -> list[Any]:
 
 @contextmanager
 def _readable(file: ImageFile) -> Iterator[None]:
+    file.refuse()
     try:
         yield
     except OSError as error:

@@ -54,8 +54,10 @@ def _by_folder(files: Sequence[ImageFile], folder: Path) -> pd.DataFrame:
             where=str(folder),
             remedy=f"Give a sample sheet (--samples) with a row for each well, such as {wells[0].name}",
         )
-    flat = [name for name in names if "/" not in name]
-    if flat and len(flat) < len(names):
+    # What is not opened, such as a link that leads out, must not stop the others.
+    opened = [file.name for file in files if not file.refused] or names
+    flat = [name for name in opened if "/" not in name]
+    if flat and len(flat) < len(opened):
         raise SampleSheetError(
             f"{len(flat)} images are in no patient's folder, while others are: {flat[0]}",
             where=shown(folder),

@@ -22,6 +22,13 @@ _TYPES = (
     | {"object_id": BigInteger}
 )
 
+_KINDS: dict[str, tuple[type, ...]] = (
+    dict.fromkeys(COLUMNS, (str,))
+    | dict.fromkeys(("y_px", "x_px", "radius_px"), (float,))
+    | dict.fromkeys(("grade", "grade_before"), (int, type(None)))
+    | dict.fromkeys(("object_id", "entry"), (int,))
+)
+
 metadata = MetaData()
 
 decisions = Table(
@@ -152,6 +159,8 @@ def decision_of(row: Mapping[str, Any], where: str) -> Decision:
         The row holds what no decision can: it was altered.
     """
     try:
+        if wrong := [name for name, kinds in _KINDS.items() if not isinstance(row[name], kinds)]:
+            raise TypeError(f"{wrong[0]} is {row[wrong[0]]!r}")
         return Decision(**{name: row[name] for name in COLUMNS})
     except ReviewError as error:
         raise error.within(f"{where}, entry {row['entry']}") from error

@@ -30,6 +30,7 @@ from cher2.protocol import Protocol
 from cher2.study.fault_file import faults_filed
 from cher2.study.folder import Measured, Study
 from cher2.study.provenance import file_digest, file_stamp
+from cher2.study.score_file import DAMAGED
 
 
 @dataclass(frozen=True)
@@ -225,7 +226,7 @@ def _newest(study: Study, frame: str) -> Measured:
 def _facts(score: dict[str, Any], frame: str) -> FrameFacts:
     try:
         return FrameFacts.from_dict(score["frame"])
-    except (KeyError, TypeError, ValueError) as error:
+    except DAMAGED as error:
         raise StudyError(
             f"the results of {frame} are damaged: score.json does not describe the frame",
             remedy="Run 'cher2 run' again with --force",

@@ -28,6 +28,7 @@ from cher2.review.outline_frame import machine_labels
 from cher2.study.fingerprints import altered_files
 from cher2.study.folder import LABELS, MEASURED, OBJECTS, SCORE, Study
 from cher2.study.provenance import file_digest
+from cher2.study.score_file import DAMAGED
 
 PARTS = (OBJECTS, MEASURED, LABELS, SCORE)
 """The files of an image's results."""
@@ -272,7 +273,7 @@ def check_sample(patient_id: str, sample_id: str, images: Sequence[str], rules: 
         stored = [study.objects_of(image) for image in images]
         scores = [study.score_of(image) or {} for image in images]
         facts = [FrameFacts.from_dict(score["frame"]) for score in scores]
-    except (Cher2Error, KeyError, TypeError, ValueError):
+    except (Cher2Error, *DAMAGED):
         return finding("the sample cannot be graded again: results of its frames are damaged", "unverified")
     if any(table_faults(table, GRADED) for table in measured) or any("object_id" not in table for table in stored):
         return finding("the sample cannot be graded again: results of its frames are damaged", "unverified")

@@ -34,6 +34,9 @@ square of their quotient is then chi-squared with 5 degrees of freedom, over 5, 
 BRIGHT_ENOUGH = 5.0
 """Standard errors of a mean that the leukocytes' median must reach: below, their logarithms are those of noise."""
 
+N_SURFACES = 5
+"""Of :func:`_surfaces`."""
+
 LOWEST = 0.05
 """A part of their median that holds the few values at or below 0 off it: they are outliers, of a bounded pull."""
 
@@ -120,16 +123,19 @@ class FlatField:
 
         Raises
         ------
-        KeyError, TypeError, ValueError
+        LookupError, TypeError, ValueError, ArithmeticError
             `record` is not that of a flat field.
         """
-        shape = record["shape"]
+        shape, reason = record["shape"], str(record["reason"])
+        stored = dict(record["illumination"])
+        # Without a reason there is none for any role, each has its own.
+        roles = ROLES if not reason else tuple(role for role in ROLES if role in stored)
         return cls(
             shape=None if shape is None else (int(shape[0]), int(shape[1])),
-            illumination={role: _illumination_from(found) for role, found in record["illumination"].items()},
+            illumination={role: _illumination_from(stored[role]) for role in roles},
             cells=int(record["cells"]),
             frames=int(record["frames"]),
-            reason=str(record["reason"]),
+            reason=reason,
         )
 
     def __str__(self) -> str:
@@ -243,6 +249,8 @@ def apply_flat_field(objects: pd.DataFrame, field: FlatField) -> pd.DataFrame:
 def _illumination_from(record: Mapping[str, Any]) -> Illumination:
     known = {name: np.nan if record[name] is None else float(record[name]) for name in ("unevenness", "error")}
     coefficients = tuple(float(number) for number in record["coefficients"])
+    if len(coefficients) not in (0, N_SURFACES) or (not coefficients and not record["reason"]):
+        raise ValueError(f"{len(coefficients)} coefficients")
     return Illumination(coefficients, float(record["mean"]), reason=str(record["reason"]), **known)
 
 

@@ -59,17 +59,17 @@ class FrameFacts:
 
         Raises
         ------
-        KeyError, TypeError, ValueError
+        LookupError, TypeError, ValueError, ArithmeticError
             `facts` are not those of a frame.
         """
-        position = facts["position_um"]
+        y_and_x = facts["position_um"]
         return cls(
             image=str(facts["image"]),
             rows=int(facts["rows"]),
             columns=int(facts["columns"]),
             pixel_size_um=float(facts["pixel_size_um"]),
-            position_um=None if position is None else (float(position[0]), float(position[1])),
-            count_step={role: float(step) for role, step in facts["count_step"].items()},
+            position_um=None if y_and_x is None else (float(y_and_x[0]), float(y_and_x[1])),
+            count_step={role: float(step) for role, step in dict(facts["count_step"]).items()},
         )
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any, Self
 
 import numpy as np
 import pandas as pd
@@ -69,6 +70,18 @@ class Gates:
     cd45_max: float
     leukocyte_ck_max: float
     source: str
+
+    @classmethod
+    def from_dict(cls, record: Mapping[str, Any]) -> Self:
+        """Return the gates whose fields a mapping holds.
+
+        Raises
+        ------
+        TypeError, ValueError
+            `record` is not that of gates.
+        """
+        numbers = {name: float(value) for name, value in dict(record).items() if name != "source"}
+        return cls(**numbers, source=str(record.get("source", "")))
 
 
 def find_gates(objects: pd.DataFrame, settings: Identify, count_step: Mapping[Role, float] | None = None) -> Gates:

@@ -11,6 +11,8 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from xml.etree import ElementTree
 
+import numpy as np
+
 from cher2.errors import ImageError
 
 LIBRARY_FAULTS: tuple[type[Exception], ...] = (
@@ -49,7 +51,9 @@ def library_faults(what: str, where: str, remedy: str, faults: tuple[type[Except
     """
     token = _reading.set(True)
     try:
-        yield
+        # tifffile calculates with a tag's numbers before anybody has looked at them.
+        with np.errstate(all="ignore"):
+            yield
     except faults as error:
         raise ImageError(f"{what} ({in_own_words(error)})", where=where, remedy=remedy) from error
     finally:

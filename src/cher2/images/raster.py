@@ -28,6 +28,7 @@ GREY_TOLERANCE = 16
 LEAK = 0.1
 """Share of the brightest colour that a JPEG's coarser hue leaks into the others of a one-colour picture."""
 
+_PNG_DEPTHS = {0: (1, 2, 4, 8, 16), 2: (8, 16), 3: (1, 2, 4, 8), 4: (8, 16), 6: (8, 16)}
 _EOI = b"\xff\xd9"
 _CUT = "The file was cut short or altered: copy it again from its source"
 
@@ -46,8 +47,16 @@ def decode_png(data: bytes, name: str, where: str, most: int = MAX_PIXELS) -> Im
     kind, header = chunks[0][4:8], chunks[0][8:-4]
     if kind != b"IHDR" or len(header) != 13:
         raise ImageError("it is a PNG without its header", where=where, remedy=_CUT)
-    columns, rows, depth, colour = struct.unpack(">IIBB", header[:10])
+    columns, rows, depth, colour, *methods = struct.unpack(">IIBBBBB", header)
     check_pixels(rows * columns * {0: 1, 4: 2, 6: 4}.get(colour, 3), most, where)
+    # libpng would print what is wrong with a header.
+    if (
+        depth not in _PNG_DEPTHS.get(colour, ())
+        or methods[:2] != [0, 0]
+        or methods[2] > 1
+        or max(rows, columns) > 10**6
+    ):
+        raise ImageError("its PNG header says what no PNG can", where=where, remedy=_CUT)
     if depth == 1:
         raise ImageError(
             "it is black and white: a mask, no counts",

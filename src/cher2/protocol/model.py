@@ -99,7 +99,8 @@ class Protocol(Section):
         """Read a protocol from TOML text; `where` names its source in errors."""
         try:
             return cls.from_dict(tomllib.loads(text), where=where)
-        except tomllib.TOMLDecodeError as error:
+        except (tomllib.TOMLDecodeError, RecursionError) as error:
+            # Brackets in brackets without end.
             raise ProtocolError(
                 f"this is not TOML ({error})",
                 where=where,

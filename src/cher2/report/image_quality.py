@@ -12,6 +12,7 @@ from cher2.images.files import natural_key
 from cher2.patients.quality import IMAGE_COLUMNS, MEASURES, StudyQuality, study_quality
 from cher2.protocol import ROLES
 from cher2.study.folder import Study
+from cher2.study.score_file import DAMAGED
 
 QUALITY = "quality.csv"
 
@@ -67,7 +68,7 @@ def _of_image(score: Mapping[str, Any]) -> dict[str, Any]:
     counts = {name: score.get(name) for name in _COUNTS}
     try:
         quality = FrameQuality.from_dict(score["quality"])
-    except (KeyError, TypeError, ValueError):
+    except DAMAGED:
         return {**counts, "measured": False}
     row: dict[str, Any] = {**counts, "measured": True, "edge_um": quality.edge_um}
     for role in ROLES:

@@ -11,6 +11,9 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
+MOST_OBJECTS = 10**7
+"""No frame has so many: a greater number would only take memory, for objects are counted by their numbers."""
+
 Labels = NDArray[np.int32]
 Mask = NDArray[np.bool_]
 Window = tuple[slice, slice]
@@ -42,7 +45,10 @@ class Place:
     @classmethod
     def from_dict(cls, record: Mapping[str, Any]) -> Self:
         """Return the place that :meth:`as_dict` wrote."""
-        return cls(int(record["object_id"]), float(record["y_px"]), float(record["x_px"]), float(record["radius_px"]))
+        place = [float(record[name]) for name in ("y_px", "x_px", "radius_px")]
+        if not all(map(math.isfinite, place)):
+            raise ValueError("a place that is not finite")
+        return cls(int(record["object_id"]), *place)
 
 
 @dataclass(frozen=True, eq=False)
@@ -105,7 +111,7 @@ class Outline:
 
         Raises
         ------
-        KeyError, TypeError, ValueError
+        LookupError, TypeError, ValueError, OverflowError
             `record` is not that of an outline.
         """
         top, left, height, width = (int(number) for number in record["box"])
@@ -115,8 +121,10 @@ class Outline:
         mask = np.unpackbits(packed, count=height * width).reshape(height, width).astype(np.bool_)
         if not mask.any():
             raise ValueError("the mask is empty")
-        before = record["before"]
-        return cls(int(record["object_id"]), top, left, mask, None if before is None else Place.from_dict(before))
+        number, before = int(record["object_id"]), record["before"]
+        if not 0 < number < MOST_OBJECTS:
+            raise ValueError(f"an object numbered {number}")
+        return cls(number, top, left, mask, None if before is None else Place.from_dict(before))
 
 
 def outline_of(labels: NDArray[Any], number: int, before: Place | None = None) -> Outline:

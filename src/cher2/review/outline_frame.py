@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -10,12 +9,13 @@ from typing import Any
 import numpy as np
 
 from cher2.cells.segmented import SegmentedImage, measure_bodies
-from cher2.errors import ReviewError, StudyError
+from cher2.errors import ImageError, ReviewError, StudyError
 from cher2.review.outline import Labels
 from cher2.review.outline_log import Correction, in_force, read_corrections, rows_of
 from cher2.review.outline_replay import Replay, areas_of, replay
 from cher2.review.outline_rules import score_of
 from cher2.study.folder import LABELS, Study
+from cher2.study.label_file import read_labels
 from cher2.study.score_file import labels_fingerprint
 
 
@@ -97,20 +97,13 @@ def load_outlines(study: Study, image: str) -> FrameOutlines:
 
 def machine_labels(study: Study, image: str) -> Labels:
     """Return the labels (Y, X) that the machine found in a frame."""
-    import tifffile
-
     path = study.folder_of(image) / LABELS
-    # What tifffile and imagecodecs raise at bytes that make no sense: they promise no common class.
-    faults = (OSError, ValueError, TypeError, LookupError, ArithmeticError, RuntimeError, MemoryError, struct.error)
     try:
-        labels: Labels = tifffile.imread(path).astype(np.int32)
-    except (*faults, tifffile.TiffFileError) as error:
+        return read_labels(path)
+    except ImageError as error:
         raise StudyError(
-            f"the labels cannot be read ({type(error).__name__})",
-            where=str(path),
-            remedy="Run 'cher2 run' again with --force",
+            f"the labels cannot be read ({error.what})", where=str(path), remedy="Run 'cher2 run' again with --force"
         ) from error
-    return labels
 
 
 def check_same_frame(outlines: FrameOutlines, segmented: SegmentedImage) -> None:

@@ -8,6 +8,7 @@ measures corrected objects again after the image was scored anew.
 from __future__ import annotations
 
 import json
+import math
 import re
 import uuid
 from collections.abc import Mapping, Sequence
@@ -18,9 +19,10 @@ from typing import Any, Literal, Self, get_args
 import numpy as np
 import pandas as pd
 
+from cher2.cells.objects import COLUMNS, GRADED
 from cher2.errors import ReviewError, StudyError
 from cher2.review.decisions import MOST_TEXT, utc_now
-from cher2.review.outline import Outline, Place
+from cher2.review.outline import MOST_OBJECTS, Outline, Place
 from cher2.study.folder import Study, image_id
 from cher2.study.tables import write_whole
 from cher2.study.trail import EDITS as EDITS
@@ -31,6 +33,12 @@ FORMAT = 1
 
 Action = Literal["correct", "take_back", "measure"]
 ACTIONS: tuple[Action, ...] = get_args(Action)
+
+_FAULTS = (OSError, ValueError, LookupError, TypeError, AttributeError, OverflowError, RecursionError)
+"""What reading a file of another program's raises."""
+
+_MEASURED = {column.name: column.dtype for column in COLUMNS if column.name not in GRADED} | {"area_px": "int32"}
+"""The columns of a measured row, with their types."""
 
 _NAME = re.compile(r"(\d{4,})-([0-9a-f]{8,32})\.json")
 
@@ -110,18 +118,33 @@ class Correction:
 
         Raises
         ------
-        KeyError, TypeError, ValueError, ReviewError
+        LookupError, TypeError, ValueError, AttributeError, OverflowError, ReviewError
             `record` is not that of a correction.
         """
         if record["cher2_outlines"] != FORMAT:
             raise ValueError(f"version {record['cher2_outlines']} of the file")
         plain = ("image", "reader", "action", "base", "protocol", "refers_to", "corrected_at", "correction_id")
+        if wrong := [name for name in plain if not isinstance(record[name], str)]:
+            raise TypeError(f"{wrong[0]} is no text")
         return cls(
             **{name: record[name] for name in plain},
             removed=tuple(Place.from_dict(place) for place in record["removed"]),
             outlines=tuple(Outline.from_dict(outline) for outline in record["outlines"]),
-            rows=tuple(dict(row) for row in record["rows"]),
+            rows=tuple(_row(row) for row in record["rows"]),
         )
+
+
+def _row(record: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a measured row as it was written; what another program made of it is refused, not graded."""
+    row = dict(record)
+    for name, dtype in _MEASURED.items():
+        value = row[name]
+        fits = isinstance(value, {"str": str, "bool": bool}.get(dtype, (int, float, type(None))))
+        if not fits or (isinstance(value, bool) and dtype != "bool"):
+            raise TypeError(f"{name} = {value!r} in a measured row")
+    if not 0 < int(row["object_id"]) < MOST_OBJECTS or not all(math.isfinite(row[name]) for name in ("y_px", "x_px")):
+        raise ValueError("a measured row without number or place")
+    return row
 
 
 def rows_of(table: pd.DataFrame) -> tuple[dict[str, Any], ...]:
@@ -222,7 +245,16 @@ def _make(folder: Path) -> None:
 def _read(path: Path) -> Correction:
     try:
         return Correction.from_dict(json.loads(path.read_text(encoding="utf-8")))
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, ReviewError) as error:
+    except (
+        OSError,
+        ValueError,
+        LookupError,
+        TypeError,
+        AttributeError,
+        OverflowError,
+        RecursionError,
+        ReviewError,
+    ) as error:
         raise ReviewError(
             f"the correction of outlines cannot be read ({type(error).__name__}: {error})",
             where=str(path),

@@ -14,7 +14,9 @@ from cher2.cells.sample_rules import SampleRules
 from cher2.errors import StudyError
 from cher2.protocol import Protocol
 from cher2.study.folder import Study
+from cher2.study.score_file import DAMAGED
 
+_NEEDED = {"gates", "patient_id", "sample_id", "pixel_size_um"}
 _REFERENCE = ["kind", "touches_border", "duplicate_of", "not_measurable", "her2_mean"]
 
 
@@ -27,7 +29,7 @@ def score_of(study: Study, image: str) -> dict[str, Any]:
         The image is not scored, or its results are damaged.
     """
     score = study.score_of(image)
-    if score is None or "gates" not in score:
+    if score is None or not score.keys() >= _NEEDED:
         raise StudyError(f"there are no results of {image}", where=str(study.path), remedy="Run 'cher2 run' again")
     return score
 
@@ -58,14 +60,10 @@ def sample_rules(study: Study, image: str, protocol: Protocol | None = None) -> 
     protocol = protocol or study.protocol
     score = score_of(study, image)
     try:
-        gates = Gates(**score["gates"])
+        gates = Gates.from_dict(score["gates"])
         light = FlatField.from_dict(score["light"]) if "light" in score else None
-    except (KeyError, TypeError, ValueError) as error:
-        raise StudyError(
-            f"the results of {image} are damaged: score.json does not tell how its sample was graded",
-            where=str(study.path),
-            remedy="Run 'cher2 run' again with --force",
-        ) from error
+    except DAMAGED as error:
+        raise _damaged(study, image, "how its sample was graded") from error
     light = light or _light(study, score, protocol)
     reference = 0.0, 1.0, ""
     if protocol.grade.unit != "counts":
@@ -90,5 +88,20 @@ def _light(study: Study, score: dict[str, Any], protocol: Protocol) -> FlatField
         )
         for frame in frames
     ]
-    facts = [FrameFacts.from_dict(score_of(study, frame)["frame"]) for frame in frames]
+    facts = [_facts(study, frame) for frame in frames]
     return flattened(pd.concat(tables, ignore_index=True), shape_of_all(facts), protocol)[1]
+
+
+def _facts(study: Study, frame: str) -> FrameFacts:
+    try:
+        return FrameFacts.from_dict(score_of(study, frame)["frame"])
+    except DAMAGED as error:
+        raise _damaged(study, frame, "the facts of the frame") from error
+
+
+def _damaged(study: Study, image: str, what: str) -> StudyError:
+    return StudyError(
+        f"the results of {image} are damaged: score.json does not tell {what}",
+        where=str(study.path),
+        remedy="Run 'cher2 run' again with --force",
+    )

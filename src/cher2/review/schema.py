@@ -26,6 +26,13 @@ _TYPES = (
 _REPEATED = [n for n in COLUMNS if n not in (*_TYPES, "entry", "refers_to", "decision_id", "decided_at")]
 """Fields whose texts many entries share."""
 
+_KINDS: dict[str, tuple[type, ...]] = (
+    dict.fromkeys(COLUMNS, (str,))
+    | dict.fromkeys(("y_px", "x_px", "radius_px"), (float,))
+    | dict.fromkeys(("grade", "grade_before"), (int, type(None)))
+    | dict.fromkeys(("object_id", "entry"), (int,))
+)
+
 metadata = MetaData()
 
 decisions = Table(
@@ -156,6 +163,8 @@ def decision_of(row: Mapping[str, Any], where: str) -> Decision:
         The row holds what no decision can: it was altered.
     """
     try:
+        if wrong := [name for name, kinds in _KINDS.items() if not isinstance(row[name], kinds)]:
+            raise TypeError(f"{wrong[0]} is {row[wrong[0]]!r}")
         values = {name: row[name] for name in COLUMNS}
         # A log of 200,000 entries holds few different texts: each is kept once.
         return Decision(**values | {name: sys.intern(values[name]) for name in _REPEATED})

@@ -47,6 +47,7 @@ from cher2.study.object_file import (
     write_objects,
 )
 from cher2.study.samples import COLUMNS as SAMPLE_COLUMNS
+from cher2.study.score_file import makes_sense
 from cher2.study.tables import read_csv, sweep_partials, write_csv, write_whole
 from cher2.study.whole_folder import link, write_folder
 
@@ -196,13 +197,13 @@ class Study:
         return self.path / (".measured" if measured else "images") / image_id(image)
 
     def score_of(self, image: str, *, measured: bool = False) -> dict[str, Any] | None:
-        """Return what ``score.json`` says of an image, or None where it is not there or not readable."""
+        """Return what ``score.json`` says of an image, or None where it is not there or makes no sense."""
         try:
             text = (self.folder_of(image, measured=measured) / SCORE).read_text(encoding="utf-8")
             score = json.loads(text)
-        except (OSError, ValueError):
+        except (OSError, ValueError, RecursionError):
             return None
-        return score if isinstance(score, dict) else None
+        return score if makes_sense(score) else None
 
     def newest(self, image: str) -> Measured | None:
         """Return the newest measurement of an image, waiting to be graded or finished; None where there is none."""

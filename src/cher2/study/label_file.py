@@ -8,11 +8,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from cher2.errors import ImageError
+from cher2.images.library_faults import LIBRARY_FAULTS, library_faults
+from cher2.images.pages import check_alike, check_bytes
+
 STRIP_ROWS = 128
 """Rows of a label image that are compressed together."""
 
 LEVEL = 2
 """Of zlib-ng: 1 gives three times the bytes, more saves little. The files are such as any zlib reads."""
+
+_REMEDY = "Run 'cher2 run' again with --force"
 
 
 def write_labels(labels: NDArray[Any], path: Path) -> None:
@@ -39,3 +45,35 @@ def write_labels(labels: NDArray[Any], path: Path) -> None:
         rowsperstrip=STRIP_ROWS,
         metadata=None,
     )
+
+
+def read_labels(path: Path) -> NDArray[np.int32]:
+    """Read a label image that :func:`write_labels` wrote, whole: what is not all there is no background.
+
+    Parameters
+    ----------
+    path : Path
+
+    Returns
+    -------
+    ndarray of int32, shape (Y, X)
+
+    Raises
+    ------
+    ImageError
+        The file is not there, is cut or damaged, or holds something else.
+    """
+    import tifffile
+
+    faults = (*LIBRARY_FAULTS, tifffile.TiffFileError)
+    with library_faults("it cannot be read as a label image", str(path), _REMEDY, faults):
+        with tifffile.TiffFile(path, is_ndpi=False, is_lsm=False, is_scanimage=False) as tif:
+            page = tif.pages.first
+            if page.ndim != 2 or page.dtype not in (np.uint16, np.uint32):
+                raise ImageError(f"it holds {page.dtype} of shape {page.shape}", where=str(path), remedy=_REMEDY)
+            check_alike((0,), [page], str(path))
+            check_bytes(page, 0, path.stat().st_size, str(path))
+            labels = page.asarray()
+        if labels.max(initial=0) > labels.size:
+            raise ImageError("it has more objects than pixels", where=str(path), remedy=_REMEDY)
+        return labels.astype(np.int32)

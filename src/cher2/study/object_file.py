@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import pandas as pd
 
+from cher2.cells.objects import COLUMNS
 from cher2.errors import StudyError
 
 if TYPE_CHECKING:
@@ -22,6 +23,17 @@ if TYPE_CHECKING:
 FILES_AT_ONCE = 8
 """Files that are read or written side by side. Measured on ext4: an image's new grades are safe on the disk after
 4.3 ms where each waits for the one before, after 0.6 to 0.9 ms with 4 or 8 at once; 16 gain nothing."""
+
+_TYPES = {
+    "str": ("string", "large_string"),
+    "bool": ("boolean",),
+    "float64": ("floating", "integer"),
+    "int32": ("integer",),
+    "Int8": ("integer",),
+}
+_FITTING = {column.name: _TYPES[column.dtype] for column in COLUMNS}
+_NEEDED = {"objects.parquet": ("image", "object_id", "y_px", "x_px", "diameter_um", "kind", "duplicate_of")}
+_sound: list[pyarrow.Schema] = []
 
 _Item = TypeVar("_Item")
 _Result = TypeVar("_Result")
@@ -83,6 +95,15 @@ def read_objects(path: Path, columns: Sequence[str] | None = None, kinds: Sequen
             table = table.filter(compute.is_in(table["kind"], pyarrow.array(kinds, table.schema.field("kind").type)))
     except (OSError, KeyError, pyarrow.ArrowException) as error:
         raise _unreadable(path, error) from error
+    if missing := [
+        name for name in columns or _NEEDED.get(path.name, ("object_id",)) if name not in table.column_names
+    ]:
+        raise StudyError(
+            f"the table of objects has no column {missing[0]}",
+            where=str(path),
+            remedy=f"Delete {path.parent.name} and run 'cher2 run' again",
+        )
+    check_columns(table, path)
     return table
 
 
@@ -120,6 +141,41 @@ def as_one(tables: Sequence[pyarrow.Table]) -> pd.DataFrame:
 
     frame: pd.DataFrame = pyarrow.concat_tables(tables, promote_options="permissive").to_pandas()
     return frame
+
+
+def check_columns(table: pyarrow.Table, path: Path) -> None:
+    """Refuse a table with a column twice, or with one of :data:`cher2.cells.objects.COLUMNS` that is of another kind.
+
+    Without a row, the kinds of columns say nothing: texts have none then.
+
+    Raises
+    ------
+    StudyError
+    """
+    import pyarrow
+
+    schema = table.schema
+    # Almost all tables of a study have one schema, and comparing two takes no time.
+    if _sound and schema.equals(_sound[-1]):
+        return
+    names = schema.names
+    what = next((f"has the column {name} twice" for name in names if names.count(name) > 1), "")
+    for name, kind in zip(names, schema.types, strict=True):
+        values = kind.value_type if pyarrow.types.is_dictionary(kind) else kind
+        if (
+            len(table)
+            and name in _FITTING
+            and not any(getattr(pyarrow.types, f"is_{fits}")(values) for fits in _FITTING[name])
+        ):
+            what = what or f"has {values} in its column {name}"
+    if what:
+        raise StudyError(
+            f"the table of objects {what}",
+            where=str(path),
+            remedy=f"Delete {path.parent.name} and run 'cher2 run' again",
+        )
+    if len(table):
+        _sound[:] = [schema]
 
 
 def rows_of_each(table: pyarrow.Table, counts: Sequence[int]) -> list[Any]:

@@ -21,6 +21,7 @@ import pandas as pd
 from cher2.cells.objects import COLUMNS
 from cher2.errors import StudyError
 from cher2.study.folder import OBJECTS, Study
+from cher2.study.object_file import check_columns
 
 if TYPE_CHECKING:
     import pyarrow
@@ -217,6 +218,7 @@ class _Reading:
                 where=str(path),
                 remedy=f"Delete {path.parent.name} and run 'cher2 run' again",
             )
+        check_columns(table, path)
         return table
 
     def _of_kinds(self, table: pyarrow.Table) -> pyarrow.Table:

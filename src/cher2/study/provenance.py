@@ -285,7 +285,7 @@ def read_provenance(study: Path) -> dict[str, Any]:
     """Return what ``provenance.json`` says; empty where it is not there or not readable."""
     try:
         record = json.loads((study / "provenance.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return {}
     return record if isinstance(record, dict) else {}
 

@@ -2,11 +2,46 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from cher2.errors import StudyError
+
+DAMAGED = (LookupError, TypeError, ValueError, ArithmeticError)
+"""What reading a part of ``score.json`` raises where it is not as it was written."""
+
+_TEXTS = ("image", "patient_id", "sample_id", "measuring", "grading")
+_COUNTS = ("n_objects", "n_ctcs", "n_duplicates", "n_leukocytes")
+_SECTIONS = ("frame", "gates", "light", "quality", "leukocytes_her2", "source", "files")
+
+
+def makes_sense(score: Any) -> bool:
+    """Say whether what ``score.json`` holds can be its text: its values are of their kinds.
+
+    What is left out makes sense: an earlier cher2 told less.
+    """
+    if not isinstance(score, dict):
+        return False
+    size = score.get("pixel_size_um", 1.0)
+    staining = score.get("leukocytes_her2")
+    return (
+        all(isinstance(score.get(name, ""), str) for name in _TEXTS)
+        and all(_is_count(score.get(name, 0)) for name in _COUNTS)
+        and all(isinstance(score.get(name) or {}, dict) for name in _SECTIONS)
+        and _is_number(size)
+        and size > 0
+        and (not staining or (_is_count(staining.get("n", 0)) and _is_number(staining.get("median") or 0)))
+    )
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def _is_count(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 2**53
 
 
 def labels_fingerprint(score: Mapping[str, Any] | None) -> str:

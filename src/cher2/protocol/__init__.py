@@ -9,6 +9,7 @@ from cher2.protocol.example import example_toml
 from cher2.protocol.model import Protocol, as_protocol
 from cher2.protocol.sections import (
     BUILT_IN,
+    LARGEST_LIMIT,
     ROLES,
     ChannelName,
     Channels,
@@ -24,6 +25,7 @@ from cher2.protocol.sections import (
 
 __all__ = [
     "BUILT_IN",
+    "LARGEST_LIMIT",
     "RESERVED",
     "ROLES",
     "SITES",

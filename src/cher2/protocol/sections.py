@@ -16,6 +16,10 @@ Gate = Annotated[float, Field(ge=0)] | Literal["auto"]
 ChannelName = Annotated[int, Field(ge=0)] | Annotated[str, Field(min_length=1)]
 
 
+LARGEST_LIMIT = 2**31
+"""The most pixels of a frame that a protocol can allow."""
+
+
 class Section(BaseModel):
     """A part of a protocol: frozen, and closed to keys that it does not know."""
 
@@ -53,7 +57,11 @@ class ImageSettings(Section):
     overlap_px: int = Field(0, ge=0, title="Overlap (px)", description="overlap of neighbouring frames")
     flat_field: Literal["auto", "none"] = Field("auto", title="Flat field", description="from the sample's leukocytes")
     max_pixels: int = Field(
-        2**26, ge=1, le=2**31, title="Most pixels of a frame", description="all channels together; beyond: not read"
+        2**26,
+        ge=1,
+        le=LARGEST_LIMIT,
+        title="Most pixels of a frame",
+        description="all channels together; beyond: not read",
     )
 
     @field_validator("file_pattern")

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from cher2.errors import ImageError
 from cher2.images.library_faults import LIBRARY_FAULTS, library_faults
 from cher2.images.pages import check_alike, check_bytes
+from cher2.protocol import LARGEST_LIMIT
 
 STRIP_ROWS = 128
 """Rows of a label image that are compressed together."""
@@ -71,7 +72,7 @@ def read_labels(path: Path) -> NDArray[np.int32]:
             page = tif.pages.first
             if page.ndim != 2 or page.dtype not in (np.uint16, np.uint32):
                 raise ImageError(f"it holds {page.dtype} of shape {page.shape}", where=str(path), remedy=_REMEDY)
-            check_alike((0,), [page], str(path))
+            check_alike((0,), [page], LARGEST_LIMIT, str(path))
             check_bytes(page, 0, path.stat().st_size, str(path))
             labels = page.asarray()
         if labels.max(initial=0) > labels.size:

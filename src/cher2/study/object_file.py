@@ -95,9 +95,8 @@ def read_objects(path: Path, columns: Sequence[str] | None = None, kinds: Sequen
             table = table.filter(compute.is_in(table["kind"], pyarrow.array(kinds, table.schema.field("kind").type)))
     except (OSError, KeyError, pyarrow.ArrowException) as error:
         raise _unreadable(path, error) from error
-    if missing := [
-        name for name in columns or _NEEDED.get(path.name, ("object_id",)) if name not in table.column_names
-    ]:
+    needed: Sequence[str] = columns or _NEEDED.get(path.name, ("object_id",))
+    if missing := [name for name in needed if name not in table.column_names]:
         raise StudyError(
             f"the table of objects has no column {missing[0]}",
             where=str(path),

@@ -37,8 +37,8 @@ packages say of themselves (Python {python}, the versions of `requirements/ci-{p
   `pip install cher2 "napari>=0.6" "magicgui>=0.8" "qtpy>=2.4" "superqt>=0.6" "PySide6>=6.5,<6.12"`.
 - `cher2[postgres]` brings psycopg, under the LGPL.
 - `cher2[stardist]` and `cher2[cellpose]` are not in the list, being too heavy to be installed for it. By their
-  metadata at PyPI in November 2026: StarDist BSD-3-Clause, TensorFlow Apache-2.0, Cellpose BSD, PyTorch Apache-2.0, BSD,
-  MIT and others, none of the GPL. **The weights of their models have licences of their own**; cher2 ships none.
+  metadata at PyPI in November 2026: StarDist BSD-3-Clause, TensorFlow Apache-2.0, Cellpose BSD, PyTorch Apache-2.0,
+  BSD, MIT and others, none of the GPL. **The weights of their models have licences of their own**; cher2 ships none.
 - Wheels hold libraries in binary form, with licences of their own that their folders `*.dist-info` name: OpenCV brings
   FFmpeg (LGPL-2.1) and OpenSSL, NumPy, SciPy and OpenCV bring GCC's run-time libraries (GPL-3.0 with the exception that
   binds no program using them). Fonts that matplotlib brings are free.

@@ -80,8 +80,8 @@ def front_lines(audit: Audit) -> list[tuple[str, bool]]:
 
 _EXPLAINED = (
     "No.: D an entry of the log of decisions, O a correction of an image's outlines, T an event of the study's trail. "
-    "The order is that of storing. Names are as the readers gave them; nobody has signed here. What these hashes show, "
-    "and what not: docs/audit.md."
+    "The order is that of storing. Names are as the readers gave them; nobody has signed here. \\u{738b} stands for "
+    "a character that no font here has. What these hashes show, and what not: docs/audit.md."
 )
 
 

@@ -132,7 +132,7 @@ def audit_study(
     found = [*check_trail(home, trail, record), *check_expected(kept, [str(row["hash"]) for row in rows], trail)]
     faults += [str(finding) for finding in found if finding.level != "note"]
     told = record.get("protocol")
-    if not isinstance(told, dict) or told.get("fingerprint") != home.protocol.fingerprint():
+    if isinstance(told, dict) and told.get("fingerprint") != home.protocol.fingerprint():
         faults.append("protocol.toml: the protocol is not the one of the last run")
     identity = home.path / IDENTITY
     return Audit(

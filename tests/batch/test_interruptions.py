@@ -43,10 +43,15 @@ def started(images, study):
         try:
             first = [run.stderr.readline() for _ in range(2)]
             assert all(line.startswith("[") for line in first), first
+            run.first = first
             yield run
         finally:
             if run.poll() is None:
                 os.killpg(run.pid, signal.SIGKILL)
+
+
+def names_of(images):
+    return {path.relative_to(images).as_posix() for path in images.rglob("*.tif")}
 
 
 def state_of(pid):
@@ -90,9 +95,28 @@ def test_a_worker_that_is_killed_costs_nothing(many, tmp_path, results_of):
         out, err = run.communicate(timeout=90)
     assert run.returncode == 0, err
     assert "Traceback" not in out + err
-    assert err.count("CTCs before grading\n") == 8 * COPIES - 2
+    # Each image is told once, whatever was tried twice: the count ends where it should, and none is left out.
+    told = [line for line in err.splitlines() if line.startswith("[")]
+    assert told[-1].startswith(f"[{8 * COPIES}/{8 * COPIES}]")
+    assert {line.split()[1].rstrip(":") for line in [*run.first, *told]} == names_of(many / "images")
     # Two workers, one of them killed, give the bytes of one process.
     assert results_of(tmp_path / "study") == results_of(many / "study")
+
+
+@pytest.mark.parametrize("name", ["SIGKILL", "SIGTERM"])
+def test_workers_end_with_their_command(many, tmp_path, name):
+    with started(many / "images", tmp_path / "study") as run:
+        family = [*children(run.pid), *workers_of(run)]
+        began = time.monotonic()
+        os.kill(run.pid, getattr(signal, name))
+        _, err = run.communicate(timeout=60)
+    assert run.returncode == (-signal.SIGKILL if name == "SIGKILL" else 128 + getattr(signal, name))
+    assert ("Stopped." in err) == (name != "SIGKILL")
+    while any(map(is_alive, family)) and time.monotonic() < began + 30:
+        time.sleep(0.05)
+    assert not any(map(is_alive, family))
+    # Only who is killed cannot let the study go.
+    assert (tmp_path / "study" / ".lock").exists() == (name == "SIGKILL")
 
 
 def test_ctrl_c_ends_the_run_and_its_workers_and_the_next_goes_on(many, tmp_path, results_of):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 
 import pandas as pd
@@ -385,3 +386,46 @@ def test_force_replaces_another_study(study_copy, tmp_path, synthetic):
         f"P{k:02}__frame_01.ome.tif" for k in range(2, 9)
     ]
     assert "P01" not in patients_of(study_copy).index
+
+
+def test_a_plan_that_no_longer_holds_is_not_carried_out(study_copy, tmp_path, results_of):
+    # Two runs look at the study at once; the other one, with other cut-offs, is done before this one begins.
+    study = Study(study_copy)
+    plan = make_plan(tmp_path / "images", study, protocol=None, samples=None, force=False)
+    (tmp_path / "p.toml").write_text("[grade]\ncutoffs = [30, 110, 200]\n", encoding="utf-8")
+    run_study(tmp_path / "images", study_copy, protocol=tmp_path / "p.toml", workers=1)
+    after = results_of(study_copy)
+    with pytest.raises(StudyError, match="another program has written to the study") as caught:
+        run.carry_out(plan, study, workers=1)
+    assert "looks anew" in caught.value.remedy
+    assert results_of(study_copy) == after
+
+
+def test_a_study_that_another_holds_is_left_alone(study_copy, tmp_path, refused):
+    with Study(study_copy).lock.held("compare"):
+        words = ("run", tmp_path / "images", "-o", study_copy, "--workers", "1", "--force")
+        for command in (words, ("report", study_copy)):
+            refused(*command, says=["is being written by 'cher2 compare' on the computer", "process"])
+
+
+def test_a_run_that_was_broken_off_at_its_very_beginning_goes_on(images, tmp_path):
+    (tmp_path / "study" / ".measured").mkdir(parents=True)
+    (tmp_path / "study" / ".samples.csv.partial-1").touch()
+    assert len(run_study(images, tmp_path / "study", workers=1).derived.patients) == 3
+
+
+def test_images_of_the_same_size_and_time_but_other_bytes_are_measured_again(study_copy, tmp_path):
+    # As of an archive unpacked over them, or of a clock that was set back. The two files have the same size.
+    one, other = (tmp_path / "images" / name / "frame_01.ome.tif" for name in ("P03", "P08"))
+    size = max(path.stat().st_size for path in (one, other))
+    for path in (one, other):
+        path.write_bytes(path.read_bytes().ljust(size, b"\0"))
+    run_study(tmp_path / "images", study_copy, workers=1)
+    before, stat = cells_of(study_copy), one.stat()
+    one.write_bytes(other.read_bytes())
+    os.utime(one, ns=(stat.st_atime_ns, stat.st_mtime_ns))
+    assert (one.stat().st_size, one.stat().st_mtime_ns) == (stat.st_size, stat.st_mtime_ns)
+    run_study(tmp_path / "images", study_copy, workers=1)
+    after = cells_of(study_copy)
+    count = after["patient_id"].value_counts()
+    assert count["P03"] == count["P08"] == before["patient_id"].value_counts()["P08"]

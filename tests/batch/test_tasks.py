@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import errno
 import pickle
+import re
 import shutil
 
 import pytest
 
+from cher2.batch import tasks
 from cher2.batch.tasks import FileOutcome, grading_fingerprint, measure_file, measuring_fingerprint
+from cher2.cells.score import measure_image
+from cher2.errors import ImageError
 from cher2.images.files import ImageFile
 from cher2.protocol import Protocol
 from cher2.study.folder import Study
@@ -86,3 +91,35 @@ def test_a_second_measurement_gives_the_same_bytes(file, tmp_path):
     for name in ("measured.parquet", "labels.tif", "score.json"):
         assert (folders[0] / name).read_bytes() == (folders[1] / name).read_bytes()
     shutil.rmtree(tmp_path / "one")
+
+
+def test_a_file_that_changes_while_it_is_read_is_refused(file, tmp_path, monkeypatch):
+    def measured_meanwhile(*args):
+        file.paths[0].write_bytes(file.paths[0].read_bytes())
+        return measure_image(*args)
+
+    monkeypatch.setattr(tasks, "measure_image", measured_meanwhile)
+    outcome = measure_file(file, tmp_path / "study", Protocol())
+    assert outcome.message.startswith(f"{file.name}: the file has changed while it was read. Let nothing write")
+    assert not list((tmp_path / "study").glob(".measured/*"))
+
+
+@pytest.mark.parametrize(
+    ("error", "kind", "says"),
+    [
+        (OSError(errno.EMFILE, ""), "StudyError", "this computer: .*Too many open files.*ulimit"),
+        (OSError(errno.EIO, ""), "SystemRefusalError", "P03/frame_01.ome.tif, this computer: the system refuses"),
+        (MemoryError(), "SystemRefusalError", "P03/frame_01.ome.tif, this computer: the system refuses .*memory"),
+    ],
+)
+def test_what_the_system_refuses_is_no_fault_of_cher2(file, tmp_path, monkeypatch, error, kind, says):
+    def broken(*args):
+        if kind == "StudyError":
+            # As a reader tells it: of the image, which is not to blame.
+            raise ImageError("cannot be read") from error
+        raise error
+
+    monkeypatch.setattr(tasks, "measure_image", broken)
+    outcome = measure_file(file, tmp_path / "study", Protocol())
+    assert outcome.error == kind
+    assert re.match(says, outcome.message), outcome.message

@@ -11,6 +11,8 @@ import pytest
 import tifffile
 
 from cher2.cells.segmented import segment_image
+from cher2.errors import StudyError
+from cher2.exchange.export import export
 from cher2.exchange.qupath import COPY, MEASUREMENTS
 from cher2.images.files import find_image_files
 from cher2.images.reader import read_frames
@@ -166,3 +168,35 @@ def test_a_cell_that_a_correction_took_away_is_in_no_result(study, judge, comman
     features = by_object(features_of(tmp_path / "out"))
     assert number not in features
     assert features[int(cells["object_id"].iloc[second])]["properties"]["classification"]["name"] == "CTC HER2 0"
+
+
+@pytest.mark.parametrize("form", ["qupath", "mcmicro", "labels"])
+def test_an_export_that_is_broken_off_over_an_older_one_does_not_look_whole(study, tmp_path, form):
+    out, done = tmp_path / "out", []
+    export(study, form, out)
+    whole = {path.name for path in out.iterdir()}
+
+    def killed(number, total):
+        done.append(number)
+        if number == 2:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        export(study, form, out, force=True, progress=killed)
+    assert done == [1, 2]
+    assert whole - {path.name for path in out.iterdir()} == {"images.csv"}
+    # Half a file of a process that is dead.
+    (out / ".images.csv.partial-4000000").touch()
+    export(study, form, out, force=True)
+    assert {path.name for path in out.iterdir()} == whole
+
+
+@pytest.mark.parametrize("form", ["qupath", "cellprofiler"])
+def test_a_study_that_a_run_changes_is_not_exported(study, tmp_path, form):
+    out = tmp_path / "out"
+    with pytest.raises(StudyError, match="a run has changed the study while it was exported"):
+        export(study, form, out, progress=lambda number, total: (study.path / ".measured").mkdir(exist_ok=True))
+    assert not list(out.glob("*.csv"))
+    with pytest.raises(StudyError, match="still going on, or was broken off"):
+        export(study, form, tmp_path / "other")
+    assert not (tmp_path / "other").exists()

@@ -29,8 +29,8 @@ def changed(tables, name, column, value, row=0):
     ("name", "column", "change"),
     [
         ("images.csv", "n_objects", lambda value: f"{int(value) + 1}"),
-        ("images.csv", "label_pixels", lambda value: f"{int(value) + 25}"),
-        ("images.csv", "median_her2", lambda value: f"{1.01 * float(value):.6g}"),
+        ("images.csv", "label_pixels", lambda value: f"{int(value) + 1}"),
+        ("images.csv", "median_her2", lambda value: f"{1.001 * float(value):.6g}"),
         ("cells.csv", "grade", lambda value: f"{(int(value) + 1) % 4}"),
         ("cells.csv", "kind", lambda value: "other"),
         ("cells.csv", "her2_intensity", lambda value: f"{1.012 * float(value):.6g}"),
@@ -60,6 +60,16 @@ def test_what_another_processor_may_give_is_the_same(golden, name, column, facto
     _, tables = golden
     row = next(row for row, value in enumerate(tables[name][column]) if value not in ("", "0"))
     assert not changed(tables, name, column, f"{factor * float(tables[name].loc[row, column]):.9g}", row)
+
+
+def test_what_moves_all_cells_is_no_processor(golden):
+    """A tenth of a percent, which one pixel of one cell may well be, is an error where every cell has it."""
+    _, tables = golden
+    cells = tables["cells.csv"]
+    for rows, found in ((2, False), (40, True)):
+        moved = [f"{float(v) * (1.001 if k < rows else 1):.9g}" if v else v for k, v in enumerate(cells["her2_mean"])]
+        said = differences(tables, {**tables, "cells.csv": cells.assign(her2_mean=moved)})
+        assert bool(said) == found
 
 
 def test_a_lost_cell_and_another_column_are_named(golden):

@@ -22,7 +22,14 @@ SHOWN = 20
 
 
 def guard(
-    check: str, sound: ArrayLike, table: pd.DataFrame, what: str, *, columns: Sequence[str], where: str = ""
+    check: str,
+    sound: ArrayLike,
+    table: pd.DataFrame,
+    what: str,
+    *,
+    columns: Sequence[str],
+    where: str = "",
+    expected: ArrayLike | None = None,
 ) -> None:
     """Stop where a row of a table breaks a rule.
 
@@ -39,6 +46,8 @@ def guard(
         The columns that tell of it; those that the table has go along.
     where : str
         The image, sample or table.
+    expected : array_like, shape (N,), optional
+        What stands against the table's own value.
 
     Raises
     ------
@@ -50,6 +59,9 @@ def guard(
         return
     broken = np.flatnonzero(~kept)
     rows = table.iloc[broken[:SHOWN]][[name for name in columns if name in table]].to_dict("records")
+    if expected is not None:
+        against = np.asarray(expected)[broken[:SHOWN]]
+        rows = [{**row, "expected": value} for row, value in zip(rows, against, strict=True)]
     told = [
         {"row": int(row) + 1} | {str(key): value for key, value in of.items()}
         for row, of in zip(broken[:SHOWN], rows, strict=True)

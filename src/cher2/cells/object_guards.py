@@ -62,10 +62,9 @@ def check_measured(
         "object-order", ids == order, objects, "objects are not in the order of their numbers", columns=_ID, where=name
     )
     area = pixels[ids] * pixel_size_um**2
-    same = np.isclose(objects["area_um2"].to_numpy(float), area, rtol=_RELATIVE, atol=0)
-    told = objects.assign(area_of_labels=area)
-    columns = (*_ID, "area_um2", "area_of_labels")
-    guard("object-areas", same, told, "an area is not that of the label's pixels", columns=columns, where=name)
+    same = np.abs(objects["area_um2"].to_numpy(float) - area) <= _RELATIVE * area
+    what = "an area is not that of the label's pixels"
+    guard("object-areas", same, objects, what, columns=(*_ID, "area_um2"), where=name, expected=area)
     _check_values(objects, labels.shape, name=name, has_her2=has_her2)
 
 
@@ -76,10 +75,10 @@ def _check_values(objects: pd.DataFrame, shape: tuple[int, ...], *, name: str, h
         "object-places", inside, objects, "a centroid is outside the frame", columns=(*_ID, "y_px", "x_px"), where=name
     )
     wanted = [*_SHAPE, "nucleus_overlap", "saturated_fraction", *_STAINS, *(_HER2 if has_her2 else ())]
-    finite = np.isfinite(objects[wanted].to_numpy(float)).all(axis=1)
+    finite = np.isfinite(np.stack([objects[column].to_numpy(float) for column in wanted])).all(axis=0)
     guard("object-numbers-finite", finite, objects, "a measurement is no number", columns=(*_ID, *wanted), where=name)
-    parts = objects[[*_PARTS]].to_numpy(float)
-    fit = ((parts >= 0) & (parts <= 1 + _RELATIVE)).all(axis=1)
+    parts = np.stack([objects[column].to_numpy(float) for column in _PARTS])
+    fit = ((parts >= 0) & (parts <= 1 + _RELATIVE)).all(axis=0)
     guard("object-parts", fit, objects, "a part of a whole is not from 0 to 1", columns=(*_ID, *_PARTS), where=name)
     if has_her2:
         positive = objects["her2_se"].to_numpy(float) >= 0

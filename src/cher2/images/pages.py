@@ -36,7 +36,8 @@ def load_page(tif: tifffile.TiffFile, offset: int, number: int, where: str) -> t
     handle.seek(offset)
     count = struct.unpack(form.tagnoformat, handle.read(form.tagnosize))[0]
     entries = handle.read(count * form.tagsize)
-    codes = {code for code, *_ in struct.iter_unpack(form.tagheaderformat, entries)}
+    # Each begins with its code; tifffile tells the whole of its form only since 2026.
+    codes = {code for (code,) in struct.iter_unpack(f"{form.byteorder}H{form.tagsize - 2}x", entries)}
     if lost := sorted(code for code in codes if code in _TAGS_THAT_MATTER and code not in page.tags):
         raise ImageError(f"tag {lost[0]} of its page {number + 1} cannot be read", where=where, remedy=_COPY)
     return page

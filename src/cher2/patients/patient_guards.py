@@ -62,9 +62,8 @@ def _check_ratios(patients: pd.DataFrame, rules: PatientRules) -> None:
     guard("patient-ratios", same, patients, "a ratio is not that of its counts", columns=columns)
     groups = np.array([known[key][1] for key in keys], object)
     fit = patients["group"].to_numpy(object) == groups
-    told = patients.assign(group_by_fractions=groups)
     what = "a group is not that of its counts and the threshold"
-    guard("patient-groups", fit, told, what, columns=(*columns, "group_by_fractions"))
+    guard("patient-groups", fit, patients, what, columns=columns, expected=groups)
 
 
 def _expected(n_ctcs: int, one: int, two: int, three: int, rules: PatientRules) -> tuple[float, str]:

@@ -17,7 +17,7 @@ import pandas as pd
 
 from cher2.cells.object_guards import check_grades
 from cher2.errors import Cher2FaultError, StudyError
-from cher2.guards import guard
+from cher2.guards import fault, guard
 from cher2.patients.roster import Roster
 from cher2.protocol import Grade
 from cher2.study.fingerprints import altered_files
@@ -172,8 +172,11 @@ def check_written(text: str, patients: pd.DataFrame) -> None:
         same = rows[name].tolist() == patients[name].astype(str).tolist()
         if not same:
             break
-    what = "the file says other patients, counts or groups than the table"
-    guard("written-counts", [same], rows.head(1), what, columns=(), where="patients.csv")
+    if not same:
+        counts = {"rows_of_file": len(rows), "rows_of_table": len(patients)}
+        fault(
+            "written-counts", "the file says other patients, counts or groups than the table", [counts], "patients.csv"
+        )
     sound = [
         _decimal_is(ratio, int(two) + int(three), int(of))
         for ratio, two, three, of in zip(

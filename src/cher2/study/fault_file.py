@@ -28,7 +28,7 @@ OWN_WORDS = (
     "not_measurable",
     "not_graded",
     "group",
-    "group_by_fractions",
+    "expected",
     "endpoint",
 )
 """Columns whose words are cher2's own."""

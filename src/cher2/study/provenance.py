@@ -10,6 +10,7 @@ import hashlib
 import json
 import os
 import platform
+import stat
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -125,10 +126,11 @@ def _add_bytes(digest: hashlib.blake2b, path: Path, below: str = "") -> None:
 
 
 def _stamp(path: Path) -> list[Any]:
-    if not is_folder(path):
-        if is_remote(path):
+    if is_remote(path):
+        if not is_folder(path):
             return list(remote_stamp(path) or (path.name, -1, file_digest(ImageFile(path.name, (path,)))))
-        return [path.name, (found := path.stat()).st_size, found.st_mtime_ns]
+    elif not stat.S_ISDIR((found := path.stat()).st_mode):
+        return [path.name, found.st_size, found.st_mtime_ns]
     files = files_below(path)
     size = sum(file.size for file in files)
     if not all(file.mark for file in files):

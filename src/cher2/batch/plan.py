@@ -19,6 +19,7 @@ from cher2.images.reader import frame_name
 from cher2.protocol import Protocol
 from cher2.study.folder import LABELS, SCORE, Study, file_of
 from cher2.study.lock import LOCK
+from cher2.study.origins import Origins
 from cher2.study.provenance import file_digest, file_stamp, state_of
 from cher2.study.samples import assign_samples
 
@@ -98,7 +99,9 @@ def make_plan(images: Path, study: Study, *, protocol: Path | None, samples: Pat
         # What is replaced leaves nothing behind: neither its protocol nor, later, its clinical table.
         chosen, source = Protocol(), DEFAULT_PROTOCOL
     unmixing(chosen.compensation)  # A compensation that cannot be carried out must not fail image by image.
-    files = {file.name: file for file in find_image_files(images, chosen)}
+    # From the root, as workers need them: to make each path so by itself takes seconds for 100,000.
+    listed = images if is_remote(images) else images.absolute()
+    files = {file.name: file for file in find_image_files(listed, chosen)}
     _check_place(study, images)
     _check_no_results(files.values())
     refuse_split_frames(files.values(), chosen)
@@ -162,23 +165,25 @@ def _measured_files(study: Study, files: dict[str, ImageFile], protocol: Protoco
     wanted = measuring_fingerprint(protocol)
     if not study.exists():
         return {}
-    found = ((name, _frames_on_disk(study, file, wanted)) for name, file in files.items())
+    origins = Origins(study)
+    found = ((name, _frames_on_disk(origins, file, wanted)) for name, file in files.items())
     return {name: frames for name, frames in found if frames}
 
 
-def _frames_on_disk(study: Study, file: ImageFile, wanted: str) -> list[_Frame]:
+def _frames_on_disk(origins: Origins, file: ImageFile, wanted: str) -> list[_Frame]:
     """Return the frames of a file if all are measured as wanted, from the same bytes; else nothing."""
-    first = study.newest(file.name) or study.newest(f"{file.name}#1")
+    alone = origins.of(file.name)
+    first = alone or origins.of(f"{file.name}#1")
     if first is None:
         return []
-    source = first.score.get("source", {})
+    source = first.said.get("source", {})
     count = source.get("frames", 1)
     frames: list[_Frame] = []
     for name in (frame_name(file.name, number, count) for number in range(count)):
-        newest = first if first.name == name else study.newest(name)
-        if newest is None or newest.score.get("measuring") != wanted or newest.score.get("source") != source:
+        newest = alone if name == file.name else origins.of(name)
+        if newest is None or newest.said.get("measuring") != wanted or newest.said.get("source") != source:
             return []
-        frames.append(_Frame(newest.name, None if newest.waiting else newest.score.get("grading")))
+        frames.append(_Frame(name, None if newest.waiting else newest.said.get("grading")))
     return frames if _same_bytes(file, source) else []
 
 

@@ -63,10 +63,12 @@ def _cutoffs(protocol: Protocol) -> str:
 
 def _one_patient(plan: Plan) -> list[str]:
     """Warn where the folder above the patients' was given: all would be one patient."""
+    if plan.patients > 1:
+        return []
     parts = [name.split("/") for name in plan.samples["image"]]
     only = parts[0][0]
     below = sorted({part[1] for part in parts if len(part) > 2})
-    if plan.patients > 1 or plan.samples["patient_id"].iloc[0] != only or len(below) < 2:
+    if plan.samples["patient_id"].iloc[0] != only or len(below) < 2:
         return []
     shown = ", ".join(map(printable, below[:FOLDERS_SHOWN])) + (" ..." if len(below) > FOLDERS_SHOWN else "")
     return [

@@ -73,6 +73,8 @@ class ImageFile:
 
     def absolute(self) -> ImageFile:
         """Return the same image with its paths from the root: a worker may stand in another folder."""
+        if all(is_remote(path) or path.is_absolute() for path in self.paths):
+            return self
         return replace(self, paths=tuple(path if is_remote(path) else path.absolute() for path in self.paths))
 
 

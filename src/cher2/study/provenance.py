@@ -10,6 +10,7 @@ import hashlib
 import json
 import os
 import platform
+import stat
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -128,10 +129,10 @@ def _add_bytes(digest: hashlib.blake2b, path: Path, below: str = "") -> None:
 
 
 def _stamp(path: Path) -> list[Any]:
-    if not is_folder(path):
-        if is_remote(path):
+    if is_remote(path):
+        if not is_folder(path):
             return list(remote_stamp(path) or (path.name, -1, file_digest(ImageFile(path.name, (path,)))))
-        found = path.stat()
+    elif not stat.S_ISDIR((found := path.stat()).st_mode):
         # The time of change can be set, and a copy brings its own; that of the entry is the system's.
         return [path.name, found.st_size, found.st_mtime_ns, found.st_ctime_ns]
     files = files_below(path)

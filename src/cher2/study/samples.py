@@ -194,4 +194,4 @@ def _location(path: Path) -> str:
     if is_remote(path):
         return shown(path)
     # Not resolve(): a link in the folder is the image that it is called.
-    return os.path.normcase(os.path.normpath(Path.cwd() / path))
+    return os.path.normcase(os.path.abspath(path))  # noqa: PTH100  (a Path's own way takes ten times as long)

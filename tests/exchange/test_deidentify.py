@@ -138,10 +138,20 @@ def test_a_text_of_the_source_that_is_left_is_found(tmp_path):
         (clean_xml(image).replace("</OME>", f"<!--{NAME}_artist--></OME>"), ()),
         (clean_xml(image), [(315, "s", 0, f"{NAME}_artist", True)]),
         (clean_xml(image), [(315, "s", 0, "of nobody's source", True)]),
+        (clean_xml(image), [(65000, "B", 40, f"{NAME}_artist".ljust(20).encode("utf-16-le"), True)]),
     ):
         tifffile.imwrite(path, FRAME, description=description, extratags=tags, **more)
         with pytest.raises(ImageError, match="texts of the source are still in the copy"):
             check_no_text(path, image, texts)
+
+
+def test_offsets_of_many_strips_are_no_text(tmp_path):
+    """A frame of a cartridge: its offsets and lengths, one behind the other, must not pass for words."""
+    (tmp_path / "images" / "A").mkdir(parents=True)
+    write_ome(
+        tmp_path / "images" / "A" / "a.ome.tif", np.random.default_rng(1).poisson(99, (4, 1036, 1384)).astype("u2")
+    )
+    assert deidentify(tmp_path / "images", tmp_path / "out").files == 1
 
 
 def test_a_copy_that_fails_its_check_is_not_there(tmp_path, monkeypatch):

@@ -167,7 +167,9 @@ def refuse_texts(held: str, texts: Collection[str], allowed: str, written: str, 
         It does.
     """
     folded, allowed = held.casefold(), allowed.casefold()
-    left = sum(text in folded and text not in allowed for text in {text.casefold() for text in texts})
+    wanted = {folded_text for text in texts if (folded_text := text.casefold()) not in allowed}
+    # In UTF-16 a zero stands between two letters.
+    left = sum(text in folded or "\0".join(text) in folded for text in wanted)
     left += sum(run.strip() not in written for run in _RUN.findall(held))
     if left:
         raise ImageError(
@@ -184,4 +186,4 @@ def text_around_pixels(path: Path) -> str:
         for page in tif.pages:
             for offset, count in zip(page.dataoffsets, page.databytecounts, strict=True):
                 data[offset : offset + count] = bytes(count)
-    return data.replace(b"\0", b"").decode("latin-1")
+    return data.decode("latin-1")

@@ -7,7 +7,6 @@ which message did not say what is wrong, where, and what to do.
 from __future__ import annotations
 
 import os
-import resource
 import shutil
 import sys
 from collections.abc import Callable
@@ -18,7 +17,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "review"))
 
 import numpy as np
-from appending import CONTEXT, append_many, asked, decision, start
+from appending import CONTEXT, append_many, append_without_handles, asked, decision, start
 from fault_row import Row, small_disk
 from private_postgres import IN_URL, PrivatePostgres
 
@@ -166,26 +165,9 @@ def reviewed_and_read_only(row: Row, folder: Path) -> None:
     row.judge(said, "reading only", "Allow writing")
 
 
-def without_handles(path: str, answer) -> None:
-    """Append while no file can be opened, then once more."""
-    log = SqliteLog(path, "study")
-    log.append([decision(1)])
-    log.close()
-    before = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (len(list(Path("/proc/self/fd").iterdir())) - 1, before[1]))
-    try:
-        log.append([decision(2)])
-        said = "nothing was said"
-    except ReviewError as error:
-        said = str(error)
-    resource.setrlimit(resource.RLIMIT_NOFILE, before)
-    log.append([decision(3)])
-    answer.send((said, [entry.object_id for entry in log.entries()]))
-
-
 def out_of_handles(row: Row, path: Path) -> None:
     """Append when the program has as many files open as it may."""
-    said, there = asked(without_handles, str(path))
+    said, there = asked(append_without_handles, str(path), "study")
     row.tried, row.taken, row.lost = 1, 2, int(there != [1, 3])
     row.judge(said, "open no more files", "ulimit")
 

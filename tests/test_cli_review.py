@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import re
 import sys
+from contextlib import closing
 from types import ModuleType
 
 import pytest
 
 from cher2.protocol import Protocol
 from cher2.review.ledger import Ledger
+from cher2.review.open_log import open_to_write, stored_decisions
 from cher2.study.folder import Study
 
 
@@ -18,7 +20,7 @@ def opened(monkeypatch):
     """Return what the window's opener was given; the window itself has its own tests."""
     given = []
     window = ModuleType("cher2.napari.review_window")
-    window.open_review = lambda study, **options: given.append((study.path, options))
+    window.open_review = lambda study, *, tell, **options: given.append((study.path, options))
     monkeypatch.setitem(sys.modules, window.__name__, window)
     return given
 
@@ -42,6 +44,22 @@ def test_review_refuses_before_a_window_opens(study_copy, refused, opened, tmp_p
     monkeypatch.setitem(sys.modules, "napari", None)
     refused("review", study_copy, says=['pip install "cher2[napari]"'])
     assert not opened
+
+
+def test_a_damaged_file_of_decisions_is_refused_and_restored(study_copy, judge, command, refused):
+    study = Study(study_copy)
+    judge(study, [0, 1, 2], [3, 2, 1])
+    with closing(open_to_write(study)[0]):
+        pass
+    path = study_copy / "reviews.sqlite"
+    refused("review", study_copy, "--restore", says=["whole", "nothing to restore"])
+    path.write_bytes(b"\0" * 100 + path.read_bytes()[100:])
+    refused("report", study_copy, says=["damaged", "cher2 review STUDY --restore"])
+    ran = command("review", study_copy, "--restore")
+    assert ran.code == 0, ran.err
+    assert "Restored: 3 decisions (3 from backups/reviews-00001-" in ran.out
+    assert [entry.grade for entry in stored_decisions(study)] == [3, 2, 1]
+    refused("review", study_copy, "--restore", "--reviews", "postgresql://host/db", says=["pg_restore"])
 
 
 def test_calibrate_takes_the_grades_of_the_readers(study_copy, judge, command):

@@ -52,3 +52,10 @@ def test_a_full_disk_and_no_folder_at_all(monkeypatch):
 
     monkeypatch.setattr(computer.tempfile, "gettempdir", nowhere)
     assert by_name(MACHINE)["disk for temporary files"].state == "missing"
+
+
+def test_decisions_on_a_networks_disk_are_told_of():
+    disk = namedtuple("disk", "mountpoint fstype opts")
+    assert computer._decisions([disk("/", "ext4", "rw")]).state == "ok"
+    found = computer._decisions([disk("/", "nfs4", "rw")])
+    assert (found.state, "nfs4" in found.found, "PostgreSQL" in found.remedy) == ("optional", True, True)

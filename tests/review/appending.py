@@ -85,6 +85,27 @@ def append_under_limit(path, study, limit, answer) -> None:
     answer.send((len(stored), said, again.entry))
 
 
+def append_without_handles(path, study, answer) -> None:
+    """Append when no file can be opened any more, then once it can be again."""
+    import resource
+
+    log = SqliteLog(path, study)
+    log.append([decision(1, study=study)])
+    log.close()
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    lowest = os.dup(0)
+    os.close(lowest)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (lowest, before[1]))
+    try:
+        log.append([decision(2, study=study)])
+        said = "nothing was said"
+    except ReviewError as error:
+        said = str(error)
+    resource.setrlimit(resource.RLIMIT_NOFILE, before)
+    log.append([decision(3, study=study)])
+    answer.send((said, [entry.object_id for entry in log.entries()]))
+
+
 def start(target, *arguments):
     """Start another program, and return it."""
     process = CONTEXT.Process(target=target, args=arguments)

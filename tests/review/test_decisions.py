@@ -10,7 +10,16 @@ import pytest
 from reading import a_decision
 
 from cher2.errors import ReviewError
-from cher2.review.decisions import ACTIONS, COLUMNS, MOST_TEXT, READINGS, Decision, decisions_table, utc_now
+from cher2.review.decisions import (
+    ACTIONS,
+    COLUMNS,
+    MOST_TEXT,
+    READINGS,
+    Decision,
+    decisions_table,
+    times_set_back,
+    utc_now,
+)
 
 
 @pytest.mark.parametrize(
@@ -74,3 +83,10 @@ def test_a_table_of_decisions_gives_them_back():
 def test_no_decisions_are_an_empty_table_with_its_columns():
     table = decisions_table([])
     assert (tuple(table.columns), len(table), str(table["y_px"].dtype)) == (COLUMNS, 0, "float64")
+
+
+def test_times_that_go_back_are_found_for_each_reader_and_computer():
+    times = [("Eva", "a", "10"), ("Eva", "a", "09"), ("Ben", "a", "08"), ("Eva", "b", "07"), ("Eva", "a", "11")]
+    made = [a_decision(reader=who, machine=where, decided_at=f"2026-11-22T{when}") for who, where, when in times]
+    assert times_set_back(made) == [made[1]]
+    assert times_set_back([]) == []

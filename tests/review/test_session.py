@@ -11,11 +11,13 @@ import pytest
 from reading import CTCS, change_objects, score_anew
 
 from cher2.errors import ReviewError
+from cher2.review.backups import backups_of
 from cher2.review.log import DecisionLog
 from cher2.review.open_log import REVIEWS
 from cher2.review.queues import QUEUES
 from cher2.review.session import ReviewSession
 from cher2.review.sqlite_log import SqliteLog
+from cher2.review.sqlite_read_only import ReadOnlyLog
 from cher2.review.standing import CellFilter
 from cher2.study.folder import Study
 
@@ -548,3 +550,27 @@ def test_wrong_queues_and_grades_are_refused(study, start):
         with pytest.raises(ReviewError, match="grade is"):
             session.grade(wrong)
     assert session.unsaved == ()
+
+
+def test_a_session_that_may_only_read_refuses_every_decision(study, start):
+    with closing(ReviewSession(study, log_of(study), "Eva", "patient")) as session:
+        assert session.grade(2)
+    reading = start("Eva", "patient", log=ReadOnlyLog(study.path / REVIEWS, study.identity))
+    assert reading.read_only
+    assert reading.progress.reviewed == 1
+    with pytest.raises(ReviewError, match="open for reading only"):
+        reading.grade(3)
+    assert reading.unsaved == ()
+    first = reading.current
+    reading.go_next()
+    assert reading.current != first
+    reading.close()
+    assert said(study) == [("Eva", "grade", 2)]
+
+
+def test_a_session_makes_a_backup_copy_when_it_ends_and_only_if_it_stored_something(study):
+    for grades, copies in (([], []), ([1, 2], [2]), ([], [2]), ([3], [2, 3])):
+        with closing(ReviewSession(study, log_of(study), "Eva", "patient")) as session:
+            for grade in grades:
+                assert session.grade(grade)
+        assert [copy.entry for copy in backups_of(study.path / REVIEWS)] == copies

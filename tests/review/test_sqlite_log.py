@@ -12,7 +12,7 @@ from pathlib import Path
 
 import psutil
 import pytest
-from appending import CONTEXT, append_under_limit, asked, decision, hold, start, try_as
+from appending import CONTEXT, append_under_limit, append_without_handles, asked, decision, hold, start, try_as
 from sqlalchemy import event
 
 from cher2.errors import ReviewError
@@ -107,6 +107,12 @@ def test_a_limit_on_the_size_of_files(tmp_path):
     assert "reviews.sqlite: the disk" in said
     with contextlib.closing(SqliteLog(tmp_path / "reviews.sqlite", "study")) as log:
         assert log.broken_entries() == []
+
+
+def test_no_file_can_be_opened_any_more(tmp_path):
+    said, there = asked(append_without_handles, str(tmp_path / "reviews.sqlite"), "study")
+    assert "lets this program open no more files. Close other programs, or raise the limit (ulimit -n)" in said
+    assert there == [1, 3]
 
 
 def test_a_file_that_another_program_holds(log):

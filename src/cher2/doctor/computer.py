@@ -5,11 +5,13 @@ from __future__ import annotations
 import shutil
 import sys
 import tempfile
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 from cher2.doctor.findings import Finding
 from cher2.doctor.probe import Told, look
+from cher2.review.network_disk import Disk, network_type
 
 ENOUGH_MEMORY_GB = 4.0
 """A worker with a frame of four channels and its masks takes about 0.5 GB; the window as much again."""
@@ -45,7 +47,7 @@ def computer_findings(base: Told, workers: Told) -> list[Finding]:
         As of :func:`look_at_workers`.
     """
     machine: dict[str, Any] = base.facts.get("machine", {})
-    return [*_processor(machine), _disk(), _workers(workers)]
+    return [*_processor(machine), _disk(), _decisions(), _workers(workers)]
 
 
 def _processor(machine: dict[str, Any]) -> list[Finding]:
@@ -74,6 +76,19 @@ def _disk() -> Finding:
     if free >= ENOUGH_DISK_GB:
         return Finding("computer", what, f"{free:.0f} GB free")
     return Finding("computer", what, f"{free:.1f} GB free", "optional", "set TMPDIR to a disk with more room")
+
+
+def _decisions(disks: Iterable[Disk] | None = None) -> Finding:
+    """Say how decisions on a study in the folder of this moment would be kept."""
+    what = "decisions of a study here"
+    try:
+        kind = network_type(Path.cwd(), disks)
+    except OSError as error:
+        return Finding("computer", what, f"not known: {error.strerror}")
+    if not kind:
+        return Finding("computer", what, "a disk of this computer: written ahead")
+    found = f"a network's disk ({kind}): kept with a rollback journal, safe but slower"
+    return Finding("computer", what, found, "optional", "keep studies on a local disk, or decisions in PostgreSQL")
 
 
 def _workers(told: Told) -> Finding:

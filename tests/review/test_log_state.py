@@ -45,8 +45,8 @@ class Attacked:
             change(row)
             row["previous_hash"], row["hash"] = previous, hash_of(previous, {name: row[name] for name in COLUMNS})
             self.sql(
-                f"UPDATE decisions SET reason = '{row['reason']}', previous_hash = '{previous}', hash = '{row['hash']}' "
-                f"WHERE {{mine}} AND entry = {row['entry']}"
+                f"UPDATE decisions SET reason = '{row['reason']}', previous_hash = '{previous}', "
+                f"hash = '{row['hash']}' WHERE {{mine}} AND entry = {row['entry']}"
             )
             previous = row["hash"]
 

@@ -51,7 +51,7 @@ def sessions():
 
 
 def test_there_are_workflows_and_forms():
-    assert [Path(name).stem for name in WORKFLOWS] == ["ci", "release"]
+    assert [Path(name).stem for name in WORKFLOWS] == ["ci", "release", "scheduled"]
     assert [Path(name).stem for name in FORMS] == ["bug", "question", "wrong_number"]
 
 

@@ -46,8 +46,7 @@ class Attacked:
             row["previous_hash"], row["hash"] = previous, hash_of(previous, {name: row[name] for name in COLUMNS})
             self.sql(
                 f"UPDATE decisions SET reason = '{row['reason']}', previous_hash = '{previous}', "
-                f"hash = '{row['hash']}' "
-                f"WHERE {{mine}} AND entry = {row['entry']}"
+                f"hash = '{row['hash']}' WHERE {{mine}} AND entry = {row['entry']}"
             )
             previous = row["hash"]
 

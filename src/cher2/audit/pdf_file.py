@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import functools
 import io
 from collections.abc import Sequence
-from functools import partial
 from typing import Any
 
 from matplotlib import rc_context
+from matplotlib.artist import Artist
+from matplotlib.backend_bases import RendererBase
 from matplotlib.backends.backend_pdf import FigureCanvasPdf, PdfPages
 from matplotlib.figure import Figure
+from matplotlib.font_manager import FontProperties
 from matplotlib.lines import Line2D
 
 import cher2
@@ -31,6 +34,9 @@ from cher2.audit.typeset import families, printable, width
 
 RULE, FAINT, ALARM = "#444444", "#cccccc", "#a00000"
 
+SMALL_PT = 6.0
+"""The size of the foot's letters."""
+
 _TITLE_PT = 24.0
 """What the title takes of the first page."""
 
@@ -43,8 +49,7 @@ def audit_pdf(audit: Audit) -> bytes:
     out = io.BytesIO()
     facts = {"Title": f"Audit of {audit.study}", "Creator": f"cher2 {cher2.__version__}", "CreationDate": None}
     # TrueType, so that names can be searched and copied.
-    style: Any = {"pdf.fonttype": 42, "pdf.compression": 6, "text.usetex": False, "text.parse_math": False}
-    style |= {"font.family": list(families()), "font.size": SIZE_PT}
+    style: Any = {"pdf.fonttype": 42, "pdf.compression": 6}
     with rc_context(style), PdfPages(out, metadata={**facts, "Producer": "cher2, with matplotlib"}) as pdf:
         for number, rows in enumerate(sheets, start=1):
             figure = Figure(figsize=(PAGE_PT[0] / 72, PAGE_PT[1] / 72))
@@ -57,17 +62,51 @@ def audit_pdf(audit: Audit) -> bytes:
     return out.getvalue()
 
 
+class _Words(Artist):
+    """Lines of text of a page, each at its place.
+
+    matplotlib's own text would find out for each where it may break and how it is turned: ten times the time.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._words: list[tuple[float, float, str, FontProperties, str]] = []
+
+    def add(self, x: float, y: float, text: str, font: FontProperties, color: str) -> None:
+        """Add a line of text that begins at (x, y), in points from the lower left corner."""
+        self._words.append((x, y, text, font, color))
+
+    def draw(self, renderer: RendererBase) -> None:
+        """Draw all lines; the unit of a PDF is the point."""
+        for x, y, text, font, color in self._words:
+            context = renderer.new_gc()
+            context.set_foreground(color)
+            renderer.draw_text(context, x, y, text, font, 0.0, ismath=False)
+            context.restore()
+
+
+@functools.cache
+def _font(size: float, bold: bool) -> FontProperties:
+    return FontProperties(family=list(families()), size=size, weight="bold" if bold else "normal")
+
+
 class _Sheet:
     """A page, measured in points from its upper left corner."""
 
     def __init__(self, figure: Figure) -> None:
-        self._figure = figure
+        self._figure, self._words = figure, _Words()
+        figure.add_artist(self._words)
 
-    def write(self, x: float, y: float, text: str, *, size: float = SIZE_PT, color: str = "black", **more: str) -> None:
-        """Write a line of text whose base line stands at y."""
+    def write(
+        self, x: float, y: float, text: str, size: float = SIZE_PT, color: str = "black", *, bold: bool = False
+    ) -> None:
+        """Write a line of text that begins at x and whose base line stands at y."""
         if text:
-            place = x / PAGE_PT[0], 1 - y / PAGE_PT[1]
-            self._figure.text(*place, text, fontsize=size, color=color, va="baseline", **more)  # type: ignore[arg-type]
+            self._words.add(x, PAGE_PT[1] - y, text, _font(size, bold), color)
+
+    def write_to(self, x: float, y: float, text: str, size: float, color: str) -> None:
+        """Write a line of text that ends at x."""
+        self.write(x - width(text, size), y, text, size, color)
 
     def rule(self, y: float, color: str) -> None:
         """Draw a line across the page."""
@@ -78,26 +117,26 @@ class _Sheet:
     def front(self, lines: Sequence[tuple[str, bool]], audit: Audit) -> float:
         """Write what stands above the table on the first page; return where it ends."""
         y = MARGIN_PT + 12
-        self.write(MARGIN_PT, y, "Audit trail: who changed what, when and why", size=14, weight="bold")
+        self.write(MARGIN_PT, y, "Audit trail: who changed what, when and why", 14, bold=True)
         y += _TITLE_PT - 12
         for text, bold in lines:
             y += LEADING_PT + 1
             color = ALARM if bold and audit.faults else "black"
-            self.write(MARGIN_PT, y, text, size=SIZE_PT + 1, color=color, weight="bold" if bold else "normal")
+            self.write(MARGIN_PT, y, text, SIZE_PT + 1, color, bold=bold)
         return y + LEADING_PT
 
     def table(self, rows: Sequence[Row], top: float) -> None:
         """Write the table of a page."""
         y = top + LEADING_PT
         for x, (title, _) in zip(_lefts(), COLUMNS, strict=True):
-            self.write(x, y, title, weight="bold")
+            self.write(x, y, title, bold=True)
         self.rule(y + 4, RULE)
         y += 4 + ROW_GAP_PT
         for row in rows:
             color = ALARM if any("NOT AS STORED" in text for text in row.cells[-1]) else "black"
             for x, texts in zip(_lefts(), row.cells, strict=True):
                 for place, text in enumerate(texts, start=1):
-                    self.write(x, y + place * LEADING_PT - 2, text, color=color)
+                    self.write(x, y + place * LEADING_PT - 2, text, SIZE_PT, color)
             y += row.height_pt
             self.rule(y - ROW_GAP_PT / 2 + 1, FAINT)
         if not rows:
@@ -107,13 +146,13 @@ class _Sheet:
         """Write the foot of a page: which study, which heads, and the page's number."""
         y = PAGE_PT[1] - MARGIN_PT + 4
         self.rule(y - 20, RULE)
-        small = partial(self.write, size=6.0, color=RULE)
         study = printable(f"{audit.study}, identity {audit.identity or 'none yet'}, protocol {audit.protocol}")
-        small(MARGIN_PT, y - 11, _shortened(study, 6.0, PAGE_PT[0] - 2 * MARGIN_PT - 150))
+        study = _shortened(study, SMALL_PT, PAGE_PT[0] - 2 * MARGIN_PT - 150)
         heads = f"Decisions {audit.log.entry}: {audit.log.hash}    Trail {audit.trail.entry}: {audit.trail.hash}"
-        small(MARGIN_PT, y - 2, heads)
-        small(PAGE_PT[0] - MARGIN_PT, y - 11, f"Page {number} of {of}", ha="right")
-        small(PAGE_PT[0] - MARGIN_PT, y - 2, f"cher2 {cher2.__version__}. Research use only", ha="right")
+        right = (f"Page {number} of {of}", f"cher2 {cher2.__version__}. Research use only")
+        for base, left, word in zip((y - 11, y - 2), (study, heads), right, strict=True):
+            self.write(MARGIN_PT, base, left, SMALL_PT, RULE)
+            self.write_to(PAGE_PT[0] - MARGIN_PT, base, word, SMALL_PT, RULE)
 
 
 def _lefts() -> list[float]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 
 import pandas as pd
@@ -85,6 +86,8 @@ def test_a_study_without_a_cell_has_the_header(study):
     for image in study.samples["image"]:
         path = study.folder_of(image) / "objects.parquet"
         pd.read_parquet(path).iloc[:0].to_parquet(path, index=False)
+        score = study.score_of(image) | {"n_ctcs": 0}
+        (path.parent / "score.json").write_text(json.dumps(score), encoding="utf-8")
     shutil.rmtree(study.path / "edits", ignore_errors=True)
     derived = derive(study)
     header = (study.path / "cells.csv").read_text(encoding="utf-8").splitlines()

@@ -90,14 +90,15 @@ def run(
     from cher2.batch.plan_words import counted, plan_in_words
     from cher2.batch.run import carry_out
     from cher2.images.places import place
-    from cher2.progress import showing
+    from cher2.progress import showing, telling
     from cher2.report.derive import PAGE, read_clinical
     from cher2.report.renewal import renew_report
     from cher2.report.write import assumptions
     from cher2.study.folder import Study
 
     home = Study(study)
-    plan = make_plan(place(images), home, protocol=protocol, samples=samples, force=force)
+    with telling("Looking which images there are, and which of them are finished ..."):
+        plan = make_plan(place(images), home, protocol=protocol, samples=samples, force=force)
     table = read_clinical(clinical, plan.protocol) if clinical is not None else None
     print(plan_in_words(plan, table), flush=True)
     if dry_run:

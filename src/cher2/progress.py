@@ -5,11 +5,14 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from threading import Timer
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from cher2.batch.run import Progress as RunProgress
+
+TOLD_AFTER_S = 1.0
 
 
 @contextmanager
@@ -43,6 +46,20 @@ def counting(what: str) -> Iterator[Callable[[int, int], None]]:
     with _bar(console) as bar:
         task = bar.add_task(what, total=None)
         yield lambda done, total: bar.update(task, completed=done, total=total)
+
+
+@contextmanager
+def telling(what: str, after_s: float = TOLD_AFTER_S) -> Iterator[None]:
+    """Say on a terminal what is being done, where it takes longer than a moment."""
+    console = Console(stderr=True)
+    timer = Timer(after_s, console.print, [what], {"markup": False, "highlight": False})
+    timer.daemon = True
+    if console.is_terminal:
+        timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
 
 
 def _bar(console: Console, *more: TextColumn) -> Progress:

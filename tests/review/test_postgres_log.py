@@ -13,6 +13,7 @@ from private_postgres import IN_URL, PASSWORD
 from sqlalchemy import event
 
 from cher2.errors import ReviewError
+from cher2.review import sql_log
 from cher2.review.postgres_log import PostgresLog
 
 
@@ -167,3 +168,30 @@ def test_without_the_driver(monkeypatch):
     monkeypatch.setitem(sys.modules, "psycopg", None)
     said = refused(lambda: PostgresLog(f"postgresql://cher2:{IN_URL}@127.0.0.1/cher2", "study"))
     assert 'pip install "cher2[postgres]"' in said
+
+
+def test_a_decision_asks_the_server_three_times_and_a_reading_once(postgres_place):
+    """Others wait while a decision is stored: the lock, one question, the row."""
+    log, other = postgres_place.open(), postgres_place.open()
+    asked: list[str] = []
+    event.listen(log._engine, "before_cursor_execute", lambda *given: asked.append(given[2].split()[0]))
+    (first,) = log.append([decision(1, study=postgres_place.study)])
+    assert asked == ["SELECT", "SELECT", "INSERT"]
+    (second,) = other.append([decision(2, "Zoë", study=postgres_place.study)])
+    asked.clear()
+    assert log.entries(first.entry) == [second]
+    assert log.entries(second.entry) == []
+    assert log.entries() == [first, second]
+    assert asked == ["SELECT"] * 3
+
+
+def test_questions_of_the_log_use_its_indexes(postgres_place, postgres):
+    log = postgres_place.open()
+    log.append([decision(number, study=postgres_place.study) for number in range(3000)])
+    given = {"study": postgres_place.study, "seen": 3000, "ids": ["a" * 32, "b" * 32]}
+    known = sql_log._KNOWN.params(given).compile(log._engine, compile_kwargs={"literal_binds": True})
+    newer = f"SELECT * FROM decisions WHERE study = '{postgres_place.study}' AND entry >= 2990 ORDER BY entry"
+    for question in (str(known), newer):
+        plan = "\n".join(str(line) for (line,) in postgres.execute("ANALYZE decisions", f"EXPLAIN {question}"))
+        assert "Seq Scan" not in plan
+        assert "decisions_pkey" in plan

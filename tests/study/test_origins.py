@@ -14,10 +14,13 @@ from cher2.study.samples import COLUMNS
 HOSTILE = {
     "grading": 'a\n "source": {}\\" }',
     "measuring": "ü\u2028",
+    "pixel_size_um": 0.64,
     "source": {"stamp": [["a\n.tif", 5, 1700000000000000001]], "digest": "d", "frames": 2, "grading": "inner"},
     "frame": {"source": "inner", "measuring": [1, 2]},
     "zzz": '\n "grading": "late"',
 }
+
+HOSTILE_LINES = '{\n "grading": nonsense,\n "measuring": 1,\n "pixel_size_um": 1,\n "source": {}\n}\n'
 
 
 @pytest.fixture
@@ -52,7 +55,8 @@ def test_a_file_in_another_form_is_read_whole(tmp_path, indent):
 
 
 @pytest.mark.parametrize(
-    "text", ["", "{", "[1]", '{\n "grading": nonsense,\n "measuring": 1,\n "source": {}\n}\n', "\xff"]
+    "text",
+    ["", "{", "[1]", '{\n "grading": nonsense,\n "measuring": 1,\n "pixel_size_um": 1,\n "source": {}\n}\n', "\xff"],
 )
 def test_what_cannot_be_read_is_nothing(tmp_path, text):
     path = tmp_path / SCORE

@@ -9,8 +9,6 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
 
 TOLERANCE_PX = 5.0
 """By so much a box is grown on each side: 3.2 um, a third of a leukocyte. Boxes are drawn in whole pixels counted from
@@ -93,6 +91,10 @@ def _one_to_one(
     pairs: pd.DataFrame, n_boxes: int, n_cells: int
 ) -> tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.float64]]:
     """Choose as many pairs as can be, each box and each cell once; among those, the ones that lie nearest."""
+    # A tenth of a second that only studies with an operator's cells are to cost.
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import connected_components
+
     box, cell = pairs["box"].to_numpy(np.intp), pairs["cell"].to_numpy(np.intp)
     distance = pairs["distance"].to_numpy(np.float64)
     size = n_boxes + n_cells

@@ -17,7 +17,8 @@ from cher2.review.outline_frame import load_outlines
 from cher2.review.outline_log import EDITS, has_corrections
 from cher2.review.outlines import corrected_objects
 from cher2.review.state import match_cells, match_numbers
-from cher2.study.folder import OBJECTS, Study
+from cher2.study.folder import OBJECTS, Study, image_id
+from cher2.study.origins import entries_of
 from cher2.study.score_file import labels_fingerprint, pixel_size_um
 
 _AT_ONCE = 500
@@ -49,7 +50,7 @@ class StudyCells:
 def study_cells(study: Study, table: pd.DataFrame) -> StudyCells:
     """Add to rows of a study's tables of objects what decisions need to find them."""
     images = table["image"].unique()
-    scores = {image: study.score_of(image) or {} for image in images}
+    scores = {image: entries_of(study, image) or {} for image in images}
     prints = {image: labels_fingerprint(score) for image, score in scores.items()}
     sizes = {image: pixel_size_um(score, image, study.path) for image, score in scores.items()}
     table = table.reset_index(drop=True)
@@ -60,7 +61,7 @@ def study_cells(study: Study, table: pd.DataFrame) -> StudyCells:
 def scored_images(study: Study) -> list[str]:
     """Return the images of a study that are finished, in the order of its list of samples."""
     there = {path.name for path in (study.path / "images").iterdir()} if (study.path / "images").is_dir() else set()
-    return [image for image in study.samples["image"] if study.folder_of(image).name in there]
+    return [image for image in study.samples["image"] if image_id(image) in there]
 
 
 def reviewed_cells(study: Study, decisions: Sequence[Decision] = (), only: Collection[str] | None = None) -> StudyCells:

@@ -1,6 +1,6 @@
-"""What the results of many images were made from, looked up at the start of a run.
+"""What the results of many images were made from, looked up at the start of a run or a review.
 
-A study of 100,000 finished images has as many ``score.json``, of which a plan needs three entries each. So each room of
+A study of 100,000 finished images has as many ``score.json``, of which few entries each are needed. So each room of
 the study is listed once, and of a file that is as cher2 writes it only those entries are decoded.
 """
 
@@ -14,8 +14,9 @@ from typing import Any, NamedTuple
 
 from cher2.study.folder import MEASURED, SCORE, Study, image_id
 
-ENTRIES = ("grading", "measuring", "source")
-"""Of ``score.json``, what tells whether an image must be measured or graded again."""
+ENTRIES = ("grading", "measuring", "pixel_size_um", "source")
+"""Of ``score.json``, what tells whether an image must be measured or graded again, and whether it is what a reader saw.
+"""
 
 _DECODER = json.JSONDecoder()
 
@@ -62,6 +63,11 @@ class Origins:
 def _names(folder: Path) -> frozenset[str]:
     with os.scandir(folder) as entries:
         return frozenset(entry.name for entry in entries)
+
+
+def entries_of(study: Study, image: str) -> dict[str, Any] | None:
+    """Return what a finished image's ``score.json`` says, :data:`ENTRIES` at least; None as :func:`read_entries`."""
+    return read_entries(f"{study.path}/images/{image_id(image)}/{SCORE}")
 
 
 def read_entries(path: str) -> dict[str, Any] | None:

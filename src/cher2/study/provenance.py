@@ -31,6 +31,7 @@ from cher2.protocol import Protocol
 from cher2.study.fingerprints import digest_of
 from cher2.study.folder import Study, file_of
 from cher2.study.machine import describe_machine
+from cher2.study.origins import entries_of
 from cher2.study.tables import write_whole
 from cher2.study.trail import add_event, read_trail
 
@@ -238,7 +239,7 @@ def digest_of_images(study: Study) -> str:
         return ""
     digests: dict[str, str] = {}
     for image in study.samples["image"]:
-        source = (study.score_of(image) or {}).get("source")
+        source = (entries_of(study, image) or {}).get("source")
         if isinstance(source, dict):
             digests[image if source.get("frames", 1) == 1 else file_of(image)] = str(source.get("digest", ""))
     lines = "".join(f"{digest}  {name}\n" for name, digest in digests.items())

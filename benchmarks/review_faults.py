@@ -115,7 +115,7 @@ def damaged(row: Row, path: Path) -> None:
         log.close()
         whole = path.read_bytes()
         path.write_bytes(whole[:4096] + os.urandom(len(whole) - 4096))
-        refused(row, log, lambda: path.write_bytes(whole), "damaged", "backup")
+        refused(row, log, lambda: path.write_bytes(whole), "damaged", "--restore")
 
 
 def lost_server(row: Row, server: PrivatePostgres, times: int) -> None:

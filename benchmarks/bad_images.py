@@ -53,12 +53,13 @@ COUNTED = Protocol.from_dict({"channels": {"dapi": 0, "ck": 1, "cd45": 2, "her2"
 
 
 class Ending(NamedTuple):
-    """How a case ended: images read and refused, in words; seconds of reading and scoring; peak memory."""
+    """How a case ended: images read and refused; seconds of reading (clock, processor) and of scoring; peak memory."""
 
     read: int
     refused: list[str]
     fault: str
     seconds: float
+    cpu_seconds: float
     score_seconds: float
     mb: float
 
@@ -79,7 +80,7 @@ def look(folder: Path, answer: Any) -> None:
     cv2.setNumThreads(1)
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))
     protocol, images, refused, fault = Protocol(), [], [], ""
-    began = time.perf_counter()
+    began, used = time.perf_counter(), time.process_time()
     try:
         for file in find_image_files(folder, protocol):
             try:
@@ -92,7 +93,7 @@ def look(folder: Path, answer: Any) -> None:
         refused.append(f"{type(error).__name__}: {error}")
     except Exception as error:
         fault = f"{type(error).__name__}: {error}"
-    seconds, mb = time.perf_counter() - began, peak_mb()
+    seconds, cpu, mb = time.perf_counter() - began, time.process_time() - used, peak_mb()
     began = time.perf_counter()
     for image in images:
         try:
@@ -101,7 +102,7 @@ def look(folder: Path, answer: Any) -> None:
             refused.append(f"scoring: {error}")
         except Exception as error:
             fault = f"scoring: {type(error).__name__}: {error}"
-    answer.send(Ending(len(images), refused, fault, seconds, time.perf_counter() - began, mb))
+    answer.send(Ending(len(images), refused, fault, seconds, cpu, time.perf_counter() - began, mb))
 
 
 def apart(target: Callable[..., None], *words: Any) -> Any:
@@ -114,9 +115,9 @@ def apart(target: Callable[..., None], *words: Any) -> Any:
     try:
         if here.poll(PATIENCE_S):
             return here.recv()
-        return Ending(0, [], f"it did not end within {PATIENCE_S:.0f} s", PATIENCE_S, 0, 0)
+        return Ending(0, [], f"it did not end within {PATIENCE_S:.0f} s", PATIENCE_S, 0, 0, 0)
     except EOFError:
-        return Ending(0, [], "the process died", 0, 0, 0)
+        return Ending(0, [], "the process died", 0, 0, 0, 0)
     finally:
         process.kill()
         process.join()
@@ -225,9 +226,8 @@ def main() -> int:
             fault = wrong(case, end)
             missed += bool(fault)
             said = "; ".join([f"{end.read} read"] * bool(end.read) + end.refused[:2]).replace(str(folder), "")
-            row = printable(
-                f"{case.name:<60.60} {end.seconds:6.2f} s {end.mb:6.0f} MB {end.score_seconds:6.2f} s  {said[:150]}"
-            )
+            took = f"{end.seconds:6.2f} s (CPU {end.cpu_seconds:.2f}) {end.mb:6.0f} MB {end.score_seconds:6.2f} s"
+            row = printable(f"{case.name:<60.60} {took}  {said[:150]}")
             print(row + (f"  <-- MISSED: {fault}" if fault else ""), flush=True)
             shutil.rmtree(folder)
         print(f"{len(cases)} cases, {missed} ended otherwise than they should")

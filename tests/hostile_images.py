@@ -339,7 +339,7 @@ CASES = [
     Case(
         "PNG of 64 x 80 whose data hold 900 MB",
         lambda path: png(path, 80, 64, 8, 0, packed_zeros(9 * 10**8)),
-        EITHER,
+        "unpack to more",
         False,
     ),
     Case(
@@ -421,8 +421,8 @@ CASES = [
         "declares 2000000",
     ),
     Case(
-        "OME-XML: 200,000 elements in one another",
-        lambda path: described(path, OME.format(c=4, blocks="<a>" * 200_000)),
+        "OME-XML: 100,000 elements in one another",
+        lambda path: described(path, OME.format(c=4, blocks="<a>" * 100_000)),
         "not XML",
     ),
     Case(
@@ -437,7 +437,7 @@ CASES = [
     ),
     Case(
         "OME-XML: as many elements as are read",
-        lambda path: described(path, OME.format(c=4, blocks="<a/>" * 260_000)),
+        lambda path: described(path, OME.format(c=4, blocks="<a/>" * 130_000)),
         READ,
         False,
         1,

@@ -21,9 +21,9 @@ SIMULATOR = "cher2 simulate"
 """The creator that synthetic images name."""
 
 MAX_LETTERS = 2**23
-"""Most letters of an OME header: those of 40,000 planes, each with its place and its time."""
+"""Most letters of an OME header: those of 20,000 planes, each with its place and its time."""
 
-MAX_TAGS = 2**18
+MAX_TAGS = 2**17
 """Most tags of it, an element's beginning and its end counted each."""
 
 _MILLISECONDS = {"s": 1e3, "ms": 1.0, "µs": 1e-3, "μs": 1e-3, "ns": 1e-6, "cs": 10.0, "ds": 100.0, "min": 6e4}

@@ -14,6 +14,7 @@ import os
 import re
 import resource
 import shutil
+import subprocess
 import sys
 import tempfile
 import time
@@ -29,9 +30,10 @@ import cv2
 import czifile  # noqa: F401 The libraries of formats take up to a second to be imported, by the first file of theirs.
 import liffile  # noqa: F401
 import nd2  # noqa: F401
+import pandas as pd
 import zarr  # noqa: F401
 from hostile_images import CASES
-from hostile_tiffs import EITHER, READ, Case
+from hostile_tiffs import EITHER, READ, Case, save_ome
 
 from cher2.cells.score import score_image
 from cher2.errors import Cher2Error, ImageError
@@ -39,21 +41,25 @@ from cher2.images.description import describe, description_lines, printable
 from cher2.images.files import find_image_files
 from cher2.images.reader import open_frames, read_frames
 from cher2.protocol import Protocol
+from cher2.simulate.settings import StudySettings
+from cher2.simulate.study import simulate_study
 
 PROGRAM = "from cher2.cli import main; main()"
 MOST_S, MOST_MB = 2.0, 500.0
 PATIENCE_S = 60.0
 MEMORY_BYTES = 6 << 30
-RUN_S = 600.0
+COUNTED = Protocol.from_dict({"channels": {"dapi": 0, "ck": 1, "cd45": 2, "her2": 3}})
+"""For images whose channels have no names."""
 
 
 class Ending(NamedTuple):
-    """How a case ended: images read and refused, in words; seconds of reading and scoring; peak memory."""
+    """How a case ended: images read and refused; seconds of reading (clock, processor) and of scoring; peak memory."""
 
     read: int
     refused: list[str]
     fault: str
     seconds: float
+    cpu_seconds: float
     score_seconds: float
     mb: float
 
@@ -74,7 +80,7 @@ def look(folder: Path, answer: Any) -> None:
     cv2.setNumThreads(1)
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))
     protocol, images, refused, fault = Protocol(), [], [], ""
-    began = time.perf_counter()
+    began, used = time.perf_counter(), time.process_time()
     try:
         for file in find_image_files(folder, protocol):
             try:
@@ -87,16 +93,16 @@ def look(folder: Path, answer: Any) -> None:
         refused.append(f"{type(error).__name__}: {error}")
     except Exception as error:
         fault = f"{type(error).__name__}: {error}"
-    seconds, mb = time.perf_counter() - began, peak_mb()
+    seconds, cpu, mb = time.perf_counter() - began, time.process_time() - used, peak_mb()
     began = time.perf_counter()
     for image in images:
         try:
-            score_image(image, protocol)
+            score_image(image, protocol if all(image.channels) else COUNTED)
         except ImageError as error:
             refused.append(f"scoring: {error}")
         except Exception as error:
             fault = f"scoring: {type(error).__name__}: {error}"
-    answer.send(Ending(len(images), refused, fault, seconds, time.perf_counter() - began, mb))
+    answer.send(Ending(len(images), refused, fault, seconds, cpu, time.perf_counter() - began, mb))
 
 
 def apart(target: Callable[..., None], *words: Any) -> Any:
@@ -109,9 +115,9 @@ def apart(target: Callable[..., None], *words: Any) -> Any:
     try:
         if here.poll(PATIENCE_S):
             return here.recv()
-        return Ending(0, [], f"it did not end within {PATIENCE_S:.0f} s", PATIENCE_S, 0, 0)
+        return Ending(0, [], f"it did not end within {PATIENCE_S:.0f} s", PATIENCE_S, 0, 0, 0)
     except EOFError:
-        return Ending(0, [], "the process died", 0, 0, 0)
+        return Ending(0, [], "the process died", 0, 0, 0, 0)
     finally:
         process.kill()
         process.join()
@@ -131,6 +137,75 @@ def wrong(case: Case, end: Ending) -> str:
     return "" if end.read == case.frames else f"{end.read} images were read, not {case.frames}"
 
 
+def words_run(*words: object) -> tuple[int, str, float, float]:
+    """Run cher2 with words; return exit code, its words, seconds with Python's start, and peak MB."""
+    before = time.perf_counter()
+    command = [sys.executable, "-c", PROGRAM, *map(str, words)]
+    with tempfile.TemporaryFile() as said:
+        run = subprocess.Popen(command, stdout=said, stderr=said)
+        _, status, used = os.wait4(run.pid, 0)
+        said.seek(0)
+        text = said.read().decode(errors="replace")
+    code = run.returncode = os.waitstatus_to_exitcode(status)
+    return code, text, time.perf_counter() - before, used.ru_maxrss / 1024
+
+
+def one_run(home: Path, cases: list[Case]) -> list[str]:
+    """Score all cases in one run, each beside a good image of its patient; return what is wrong with its tables."""
+    settings = StudySettings(patients=1, frames_per_patient=1, frame_shape=(240, 320), seed=1)
+    simulate_study(home / "synthetic", settings)
+    (good,) = (home / "synthetic" / "images").rglob("*.tif")
+    for number, case in enumerate(cases):
+        folder = home / "images" / f"P{number}"
+        (folder / "bad").mkdir(parents=True)
+        shutil.copy(good, folder / "good.ome.tif")
+        apart(make, case, folder / "bad")
+    (home / "images" / "good").mkdir()
+    shutil.copy(good, home / "images" / "good" / "good.ome.tif")
+    (home / "images" / "lost").mkdir()
+    (home / "images" / "lost" / "a.tif").write_bytes(good.read_bytes()[:5000])
+    code, said, seconds, mb = words_run("run", home / "images", "-o", home / "study", "--workers", "1")
+    print(
+        f"cher2 run of {len(cases)} cases and {len(cases) + 1} good images: exit {code}, {seconds:.0f} s, {mb:.0f} MB"
+    )
+    if "Traceback" in said or code != 1:
+        return [f"the run ended with {code}: {said[-500:]}"]
+    return wrong_tables(home / "study", cases)
+
+
+def wrong_tables(study: Path, cases: list[Case]) -> list[str]:
+    """Return what is wrong with the tables of the run."""
+    errors = pd.read_csv(study / "errors.csv", dtype=str, keep_default_na=False)
+    patients = pd.read_csv(study / "patients.csv", dtype=str, keep_default_na=False).set_index("patient_id")
+    good, faults = patients.loc["good"], []
+    if patients.loc["lost", "reason"] != "no image of the patient could be read":
+        faults.append(f"a patient with nothing but a cut image: {patients.loc['lost', 'reason']}")
+    for number, case in enumerate(cases):
+        patient = patients.loc[f"P{number}"]
+        own = errors[errors["image"].str.startswith(f"P{number}/")]
+        if case.ends not in (READ, EITHER) and not any(re.search(case.ends, said) for said in own["message"]):
+            faults.append(f"{case.name}: not named in errors.csv")
+        if not set(own["error"]) <= {"ImageError", "ChannelError"} or not own["message"].str.endswith(".").all():
+            faults.append(f"{case.name}: {own['error'].tolist()}, {own['message'].tolist()}")
+        if len(own) and f"{len(own)} image" not in patient["reason"]:
+            faults.append(f"{case.name}: the patient's reason does not tell: {patient['reason']}")
+        if patient["n_images"] == "1" and patient["n_ctcs"] != good["n_ctcs"]:
+            faults.append(f"{case.name}: {patient['n_ctcs']} CTCs, {good['n_ctcs']} in the good image alone")
+    return faults
+
+
+def from_the_start(home: Path) -> None:
+    """Print what a cut image takes with Python's start and imports."""
+    (home / "cut").mkdir()
+    save_ome(home / "cut").write_bytes(save_ome(home / "cut").read_bytes()[:5000])
+    for words in (("info", home / "cut" / "a.ome.tif"), ("run", home / "cut", "-o", home / "none", "--workers", "1")):
+        code, said, seconds, mb = words_run(*words)
+        last = " ".join(said.split())[-110:]
+        print(
+            f"cher2 {words[0]} of a cut image, with Python's start: exit {code}, {seconds:.2f} s, {mb:.0f} MB: {last}"
+        )
+
+
 def main() -> int:
     """Carry out every case and print a row each; return 1 where one ended otherwise than it should."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -140,6 +215,8 @@ def main() -> int:
     missed, cases = 0, [case for case in CASES if options.only.casefold() in case.name.casefold()]
     with tempfile.TemporaryDirectory() as scratch:
         home = Path(scratch)
+        (home / "outside").mkdir()
+        tempfile.tempdir = str(home / "outside")
         for number, case in enumerate(cases):
             folder = home / f"{number}"
             folder.mkdir()
@@ -149,12 +226,21 @@ def main() -> int:
             fault = wrong(case, end)
             missed += bool(fault)
             said = "; ".join([f"{end.read} read"] * bool(end.read) + end.refused[:2]).replace(str(folder), "")
-            row = printable(
-                f"{case.name:<60.60} {end.seconds:6.2f} s {end.mb:6.0f} MB {end.score_seconds:6.2f} s  {said[:150]}"
-            )
+            took = f"{end.seconds:6.2f} s (CPU {end.cpu_seconds:.2f}) {end.mb:6.0f} MB {end.score_seconds:6.2f} s"
+            row = printable(f"{case.name:<60.60} {took}  {said[:150]}")
             print(row + (f"  <-- MISSED: {fault}" if fault else ""), flush=True)
             shutil.rmtree(folder)
-    print(f"{len(cases)} cases, {missed} ended otherwise than they should")
+        print(f"{len(cases)} cases, {missed} ended otherwise than they should")
+        if not options.no_run:
+            from_the_start(home)
+            # Of bytes changed at random, three of each kind: most are read, and take a scoring each.
+            some = [case for case in cases if not re.search("random, ([3-9]|1.)$", case.name)]
+            faults = one_run(home, some)
+            missed += len(faults)
+            print(
+                "\n".join(printable(fault) for fault in faults)
+                or "its tables name each case; the good images are as alone"
+            )
     return 1 if missed else 0
 
 

@@ -110,9 +110,9 @@ def jpeg(path: Path, rows: int, columns: int) -> None:
     (path / "a.jpg").write_bytes(data)
 
 
-def nd2_bomb(path: Path) -> None:
-    """Write an ND2 whose packed frame unpacks to a gigabyte."""
-    write_nd2(path / "a.nd2", frames_of(1), NAMES, zipped=packed_zeros(10**9))
+def nd2_bomb(path: Path, size: int) -> None:
+    """Write an ND2 whose packed frame unpacks to more than it should."""
+    write_nd2(path / "a.nd2", frames_of(1), NAMES, zipped=packed_zeros(size))
 
 
 def long_head(path: Path, kind: str) -> None:
@@ -256,10 +256,10 @@ def export(path: Path, xml: str) -> None:
 
 def linked(path: Path, name: str, of_folder: bool, there: bool = True) -> None:
     """Link to an image, or to a folder with one, that lies outside the image folder."""
-    outside = path.parent.parent / f".outside_{path.parent.name}{path.name}"
-    if there:
-        outside.mkdir()
-        save_ome(outside)
+    outside = Path(tempfile.mkdtemp())
+    save_ome(outside)
+    if not there:
+        shutil.rmtree(outside)
     (path / name).symlink_to(outside if of_folder else outside / "a.ome.tif")
 
 
@@ -304,7 +304,7 @@ ODD_NAMES: dict[str, tuple[str | bytes, ...]] = {
 }  # fmt: skip
 
 _CUT = "cut|damaged|not all there|not there|cannot be|empty|end is missing|has .* bytes"
-_ZARR_CUT = "cannot be decoded|takes more than|claims"
+_ZARR_CUT = "cannot be decoded|takes more than|claims|tells of a chunk"
 
 CASES = [
     *TIFFS,
@@ -314,7 +314,7 @@ CASES = [
         for part in PARTS
     ),
     *(
-        Case(f"{kind} changed at random, {k}", partial(changed, kind=kind, seed=k), EITHER)
+        Case(f"{kind} changed at random, {k}", partial(changed, kind=kind, seed=k), EITHER, k < 2)
         for kind in KINDS
         for k in range(20)
     ),
@@ -322,7 +322,8 @@ CASES = [
         Case(f"{ending} of zero bytes", partial(empty, ending=ending), "the file is empty")
         for ending in ("png", "jpg", "nd2", "lif", "czi")
     ),
-    Case("ND2 whose packed frame holds a gigabyte", nd2_bomb, "unpack to more", False),
+    Case("ND2 whose packed frame holds a gigabyte", partial(nd2_bomb, size=10**9), "take 9", False),
+    Case("ND2 whose packed frame holds 10 MB", partial(nd2_bomb, size=10**7), "unpack to more"),
     Case("PNG of 0 x 0", partial(png, columns=0, rows=0, depth=16, colour=0, data=b""), "0 pixels"),
     Case(
         "PNG of 2**31-1 x 2**31-1",
@@ -338,7 +339,7 @@ CASES = [
     Case(
         "PNG of 64 x 80 whose data hold 900 MB",
         lambda path: png(path, 80, 64, 8, 0, packed_zeros(9 * 10**8)),
-        EITHER,
+        "unpack to more",
         False,
     ),
     Case(
@@ -393,12 +394,11 @@ CASES = [
     Case("Zarr array linked out of the folder", partial(linked_chunk, whole=True), "leads out"),
     Case("Zarr chunk that is a named pipe", piped_chunk, "missing"),
     Case("Zarr folder with nothing in it", lambda path: (path / "a.ome.zarr").mkdir(), "neither"),
-    Case("Zarr attributes of brackets without end", partial(attributes, text="[" * 10**6), "JSON"),
+    Case("Zarr attributes of brackets without end", partial(attributes, text="[" * 10**5), "JSON"),
     Case(
         "Zarr attributes of 8 MB of empty lists",
         lambda path: attributes(path, '{"a": [' + "[]," * 2_700_000 + "[]]}"),
-        "group",
-        False,
+        "lists and objects",
     ),
     Case(
         "Zarr attributes of 50 MB", lambda path: attributes(path, '{"a": "' + "x" * 50_000_000 + '"}'), "bytes", False
@@ -421,19 +421,23 @@ CASES = [
         "declares 2000000",
     ),
     Case(
-        "OME-XML: a million elements in one another",
-        lambda path: described(path, OME.format(c=4, blocks="<a>" * 10**6)),
+        "OME-XML: 100,000 elements in one another",
+        lambda path: described(path, OME.format(c=4, blocks="<a>" * 100_000)),
         "not XML",
     ),
     Case(
         "OME-XML: 9 MB of elements",
         lambda path: described(path, OME.format(c=4, blocks="<a/>" * 2_300_000)),
         "tag 270|letters",
-        False,
     ),
     Case(
         "OME-XML: 8 MB of elements",
         lambda path: described(path, OME.format(c=4, blocks="<a/>" * 2_000_000)),
+        "tags",
+    ),
+    Case(
+        "OME-XML: as many elements as are read",
+        lambda path: described(path, OME.format(c=4, blocks="<a/>" * 130_000)),
         READ,
         False,
         1,

@@ -311,9 +311,7 @@ TIFFS = [
         )
         for name in pictures(1)
     ),
-    Case(
-        "sparse BigTIFF of 200,000 x 200,000", partial(sparse, side=200_000, pages=1, extra=8 * 10**10 + 99), "pixels"
-    ),
+    Case("sparse BigTIFF of 200,000 x 200,000", partial(sparse, side=200_000, pages=1, extra=8 * 10**10 + 99), "bytes"),
     Case(
         "sparse BigTIFF of 4 x 20,000 x 20,000", partial(sparse, side=20_000, pages=4, extra=8 * 10**8 + 99), "pixels"
     ),

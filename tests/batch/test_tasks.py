@@ -62,6 +62,7 @@ def test_what_is_measured_again_and_what_is_graded_again(install):
         ("channels", {"her2": "PE"}, True, False),
         ("image", {"pixel_size_um": 0.5}, True, False),
         ("image", {"overlap_px": 50}, False, True),
+        ("image", {"max_pixels": 10**9}, False, False),
         ("compensation", {"ck->her2": 0.1}, True, False),
         ("segmentation", {"segmenter": "mine"}, True, False),
         ("identify", {"ck_min": 10}, False, True),

@@ -2,6 +2,7 @@
 
 import os
 import re
+import tempfile
 
 import pytest
 from hostile_images import CASES
@@ -22,7 +23,8 @@ def test_every_case_has_its_own_name():
 
 
 @pytest.mark.parametrize("case", QUICK, ids=lambda case: case.name)
-def test_it_is_refused_by_name_or_read_right(tmp_path, case):
+def test_it_is_refused_by_name_or_read_right(tmp_path, case, monkeypatch):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     folder = tmp_path / "images"
     folder.mkdir()
     case.make(folder)

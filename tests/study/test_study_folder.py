@@ -55,6 +55,12 @@ def test_a_plain_name_stays_readable(name, folder):
     assert image_id(name) == folder
 
 
+@pytest.mark.parametrize("name", ["CON.tif", "nul.ome.tif", "Com1", "lpt9.a b.tif"])
+def test_no_folder_is_called_as_a_device_of_windows(name):
+    assert image_id(name).startswith("_")
+    assert image_id(f"P1/{name}").startswith("P1__")
+
+
 names = st.text(st.characters(exclude_characters="\0"), min_size=1, max_size=300)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,7 +18,7 @@ from cher2.images.files import ImageFile, find_image_files
 from cher2.images.places import is_remote
 from cher2.images.reader import frame_name
 from cher2.protocol import Protocol
-from cher2.study.folder import LABELS, SCORE, Study, file_of
+from cher2.study.folder import LABELS, SCORE, Study, file_of, image_id
 from cher2.study.lock import LOCK
 from cher2.study.origins import Origins
 from cher2.study.provenance import file_digest, file_stamp, state_of
@@ -103,6 +104,7 @@ def make_plan(images: Path, study: Study, *, protocol: Path | None, samples: Pat
     listed = images if is_remote(images) else images.absolute()
     files = {file.name: file for file in find_image_files(listed, chosen)}
     _check_place(study, images)
+    _check_twins(study.path, files)
     _check_no_results(files.values())
     refuse_split_frames(files.values(), chosen)
     table = assign_samples(list(files.values()), images, samples)
@@ -140,6 +142,25 @@ def _check_place(study: Study, images: Path) -> None:
             where=str(study.path),
             remedy="Name a new or an empty folder with -o",
         )
+
+
+def _check_twins(folder: Path, names: Iterable[str]) -> None:
+    """Refuse names that differ in case alone where the study's disk takes them for one: one's results would be lost."""
+    names = list(names)
+    times = Counter(image_id(name).casefold() for name in names)
+    twins = [name for name in names if times[image_id(name).casefold()] > 1]
+    if twins and _folds_case(folder):
+        raise StudyError(
+            f"{len(twins)} images differ from others in case alone, which this disk does not keep apart: {twins[0]!r}",
+            where=str(folder),
+            remedy="Rename them, or name a study folder on another disk with -o",
+        )
+
+
+def _folds_case(folder: Path) -> bool:
+    there = next(path for path in (folder.absolute(), *folder.absolute().parents) if path.exists())
+    other = there.parent / there.name.swapcase()
+    return there.name != other.name and other.exists() and other.samefile(there)
 
 
 def _check_no_results(files: Iterable[ImageFile]) -> None:

@@ -22,7 +22,10 @@ SIMULATOR = "cher2 simulate"
 """The creator that synthetic images name."""
 
 MAX_LETTERS = 2**23
-"""Most letters of an OME header: those of 40,000 planes, each with its place and its time."""
+"""Most letters of an OME header: those of 20,000 planes, each with its place and its time."""
+
+MAX_TAGS = 2**17
+"""Most tags of it, an element's beginning and its end counted each."""
 
 _MILLISECONDS = {"s": 1e3, "ms": 1.0, "µs": 1e-3, "μs": 1e-3, "ns": 1e-6, "cs": 10.0, "ds": 100.0, "min": 6e4}
 
@@ -142,6 +145,8 @@ def ome_images(xml: str, where: str) -> list[OmeImage]:
 def _parse(xml: str, file: OmeFile) -> ElementTree.Element:
     if len(xml) > MAX_LETTERS:
         raise file.error(f"its OME header has {len(xml)} letters, where up to {MAX_LETTERS} are read")
+    if (tags := xml.count("<")) > MAX_TAGS:
+        raise file.error(f"its OME header has {tags} tags, where up to {MAX_TAGS} are read")
     if "<!DOCTYPE" in xml or "<!ENTITY" in xml:
         raise file.error("its OME header declares a document type, which OME-XML never does")
     try:

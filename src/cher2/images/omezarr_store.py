@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 MAX_DOCUMENT = 2**23
 """Most bytes of a document of attributes; the plate of 3456 wells takes less than a megabyte."""
 
+MAX_PARTS = 2**18
+"""Most lists and objects in it: Python takes seconds and hundreds of megabytes for millions of empty ones."""
+
 DOCUMENTS = ("zarr.json", ".zattrs", ".zgroup", ".zarray")
 """The files that tell a folder from a Zarr folder; the first of them is Zarr 3's."""
 
@@ -110,6 +113,8 @@ def read_document(path: Any, key: str) -> dict[str, Any] | None:
     where, data = where_is(path, key), read_text(path, key)
     if data is None:
         return None
+    if (parts := data.count(b"[") + data.count(b"{")) > MAX_PARTS:
+        raise ImageError(f"it has {parts} lists and objects", where=where, remedy=_COPY)
     with faults("it is no JSON", where):
         # RecursionError, at brackets in brackets without end, is a RuntimeError.
         document = json.loads(data)

@@ -29,6 +29,7 @@ LEAK = 0.1
 """Share of the brightest colour that a JPEG's coarser hue leaks into the others of a one-colour picture."""
 
 _PNG_DEPTHS = {0: (1, 2, 4, 8, 16), 2: (8, 16), 3: (1, 2, 4, 8), 4: (8, 16), 6: (8, 16)}
+_PIECE = 2**20
 _EOI = b"\xff\xd9"
 _CUT = "The file was cut short or altered: copy it again from its source"
 
@@ -63,6 +64,7 @@ def decode_png(data: bytes, name: str, where: str, most: int = MAX_PIXELS) -> Im
             where=where,
             remedy="Name images of 8 or 16 bit; masks do not belong among them",
         )
+    _check_unpacked(chunks, rows, columns * depth * {0: 1, 4: 2, 6: 4, 3: 1}.get(colour, 3), where)
     # libpng would have it logged that a grey picture has no use for a palette.
     kept = (chunk for chunk in chunks if colour == 3 or chunk[4:8] != b"PLTE")
     try:
@@ -151,6 +153,23 @@ def _png_chunks(data: bytes, where: str) -> Iterator[bytes]:
         if kind in (b"IHDR", b"PLTE", b"IDAT", b"IEND"):
             yield chunk
         position += length + 12
+
+
+def _check_unpacked(chunks: list[bytes], rows: int, row_bits: int, where: str) -> None:
+    """Refuse data that unpack to far more than the rows that the header declares: libpng would unpack them all."""
+    # A byte a row tells its filter; the seven passes of an interlaced picture have more rows, and padded ones.
+    most = 2 * rows * (row_bits // 8 + 2) + 2**16
+    unpacker, size = zlib.decompressobj(), 0
+    for chunk in chunks:
+        data = chunk[8:-4] if chunk[4:8] == b"IDAT" else b""
+        while data and not unpacker.eof:
+            try:
+                size += len(unpacker.decompress(data, _PIECE))
+            except zlib.error as error:
+                raise ImageError(f"its PNG data are damaged ({error})", where=where, remedy=_CUT) from error
+            data = unpacker.unconsumed_tail
+            if size > most:
+                raise ImageError("its PNG data unpack to more than it declares", where=where, remedy=_CUT)
 
 
 def jpeg_header(data: bytes, where: str) -> tuple[int, int, int, int, int]:

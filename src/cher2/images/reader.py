@@ -244,8 +244,9 @@ def _read_raster(path: Path, kind: str, name: str, most: int) -> Image:
     decode = decode_png if kind == "png" else decode_jpeg
     # 16 bit that could not be packed, and words beside them: a file may be of a terabyte with a small picture's head.
     bytes_most = 3 * most + 2**20
-    data = _read_bytes(path, bytes_most + 1)
-    if len(data) > bytes_most:
+    known = 0 if is_remote(path) else path.stat().st_size
+    data = b"" if known > bytes_most else _read_bytes(path, bytes_most + 1)
+    if max(known, len(data)) > bytes_most:
         raise ImageError(
             f"it has more than {bytes_most} bytes, which no picture of {most} pixels takes",
             where=shown(path),

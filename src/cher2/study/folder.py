@@ -67,9 +67,10 @@ def image_id(name: str) -> str:
     'P01__frame_01.ome.tif'
     """
     plain = name.replace("/", "__")
-    if re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,110}[A-Za-z0-9_-]", plain) and "__" not in name:
+    device = re.match(r"(con|prn|aux|nul|com\d|lpt\d)(\.|$)", plain, re.IGNORECASE)  # Windows has them in every folder.
+    if re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,110}[A-Za-z0-9_-]", plain) and "__" not in name and not device:
         return plain
-    readable = re.sub(r"[^A-Za-z0-9._-]+", "_", plain).strip("._")[:80]
+    readable = ("_" if device else "") + re.sub(r"[^A-Za-z0-9._-]+", "_", plain).strip("._")[:80]
     return f"{readable}-{hashlib.sha256(name.encode(errors='surrogatepass')).hexdigest()[:16]}"
 
 

@@ -11,6 +11,7 @@ from reading import a_decision
 
 from cher2.errors import ReviewError
 from cher2.review.decisions import ACTIONS, COLUMNS, MOST_TEXT, READINGS, Decision, decisions_table, utc_now
+from cher2.review.schema import decision_of
 
 
 @pytest.mark.parametrize(
@@ -74,3 +75,14 @@ def test_a_table_of_decisions_gives_them_back():
 def test_no_decisions_are_an_empty_table_with_its_columns():
     table = decisions_table([])
     assert (tuple(table.columns), len(table), str(table["y_px"].dtype)) == (COLUMNS, 0, "float64")
+
+
+@pytest.mark.parametrize(
+    "change", [{"image": b"a.tif"}, {"reader": 3}, {"entry": "1"}, {"y_px": "far"}, {"grade": 2.0}, {"reason": None}]
+)
+def test_a_stored_row_with_a_value_of_another_kind_was_altered(change):
+    """Found by benchmarks/fuzz.py: a text stored as bytes ended in a TypeError when readers were sorted."""
+    row = asdict(a_decision("grade", 2, entry=1))
+    assert decision_of(row, "log").grade == 2
+    with pytest.raises(ReviewError, match="is no decision: it was altered"):
+        decision_of(row | change, "log")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import importlib
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -15,10 +16,16 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
+from hypothesis import settings
 
 from cher2 import cli
 from cher2.simulate.settings import StudySettings
 from cher2.simulate.study import simulate_study
+
+# The same examples in every run of CI; CONTRIBUTING.md says how to run a night.
+settings.register_profile("ci", derandomize=True, deadline=None)
+settings.register_profile("night", max_examples=2000, deadline=None, print_blob=True)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))
 
 # With this seed, all four groups are there: high, low, excluded and undefined.
 SETTINGS = StudySettings(

@@ -7,9 +7,10 @@ import tomllib
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
+from strategies import examples, protocol_trees
 
 from cher2.errors import ProtocolError
 from cher2.protocol import ROLES, Protocol, Variable, example_toml
@@ -368,3 +369,23 @@ def test_a_fingerprint_is_the_same_in_every_run():
     assert Protocol().fingerprint("grade", "identify") == Protocol().fingerprint("identify", "grade")
     assert len(Protocol().fingerprint()) == 16
     assert json.loads(json.dumps(Protocol().fingerprint())) == Protocol().fingerprint()
+
+
+@given(protocol_trees())
+@settings(max_examples=examples(60))
+def test_whatever_a_form_holds_is_a_protocol_or_an_error_in_one_line(tree):
+    try:
+        protocol = Protocol.from_dict(tree)
+    except ProtocolError as error:
+        words = error.remedy and str(error)
+    else:
+        words = "a result"
+        assert Protocol.from_toml(protocol.to_toml()) == protocol
+    assert words
+    assert "\n" not in words
+
+
+def test_brackets_in_brackets_without_end_are_refused():
+    """Found by benchmarks/fuzz.py: tomllib goes as deep as they do, and raises a RecursionError."""
+    with pytest.raises(ProtocolError, match="not TOML"):
+        Protocol.from_toml("a = " + "[" * 3000)

@@ -1,11 +1,16 @@
 """The clinical table: what is accepted, what is refused, and what is derived from it."""
 
+import csv
+
 import numpy as np
 import pandas as pd
 import pytest
+from hypothesis import given, settings
+from strategies import clinical_tables, examples
 
 from cher2.cohorts.clinical import check_clinical
-from cher2.errors import ClinicalTableError
+from cher2.cohorts.comparison import compare_cohorts
+from cher2.errors import Cher2Error, ClinicalTableError
 from cher2.protocol import SITES, Protocol
 
 COLUMNS = [site.column for site in SITES]
@@ -165,3 +170,20 @@ def test_half_a_pair_of_columns_is_refused():
     for present, absent in (("os_months", "os_event"), ("pfs_event", "pfs_months")):
         with pytest.raises(ClinicalTableError, match=f"there is a column {present}, but no column {absent}"):
             check_clinical(clinical_of("1000000", **{present: ["1"]}))
+
+
+@given(clinical_tables)
+@settings(max_examples=examples(25))
+def test_any_table_is_compared_within_the_laws_of_chance_or_refused(content):
+    names, *rows = list(csv.reader(content.decode().splitlines(keepends=True)))
+    patients = pd.DataFrame({"patient_id": [f"P{k}" for k in range(8)], "group": ["high", "low"] * 4})
+    try:
+        table = compare_cohorts(patients, pd.DataFrame(rows, columns=names, dtype=str)).table
+    except Cher2Error:
+        return
+    assert table["p_value"].dropna().between(0, 1).all()
+    known = table.dropna(subset=["p_value", "p_adjusted"])
+    assert (known["p_adjusted"] >= known["p_value"]).all()
+    known = table.dropna(subset=["odds_ratio", "ci_low", "ci_high"])
+    assert ((known["ci_low"] <= known["odds_ratio"]) & (known["odds_ratio"] <= known["ci_high"])).all()
+    assert (table["high_n"].dropna() <= table["high_total"][table["high_n"].notna()]).all()

@@ -9,10 +9,12 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
+from strategies import decisions, examples
 
 from cher2.errors import ReviewError
+from cher2.exchange.decision_rows import read_rows
 from cher2.exchange.import_decisions import import_decisions
 from cher2.report.derive import derive
 from cher2.review.decisions_csv import decisions_csv, guarded, unguarded
@@ -258,3 +260,13 @@ def test_a_leukocyte_can_be_made_a_ctc_from_outside(study, write, command):
     cells = derive(study).cells
     row = cells[(cells["image"] == image) & (cells["object_id"] == leukocyte["object_id"])]
     assert row[["kind", "kind_final", "grade", "reader"]].to_numpy().tolist() == [["leukocyte", "ctc", 2, "Ada"]]
+
+
+@given(st.lists(decisions, max_size=4))
+@settings(max_examples=examples(30))
+def test_any_decisions_come_back_from_their_csv(tmp_path_factory, made):
+    path = tmp_path_factory.getbasetemp() / "any_decisions.csv"
+    path.write_text(decisions_csv(made), encoding="utf-8", newline="")
+    rows, own = read_rows(path)
+    assert own
+    assert rows == made

@@ -18,9 +18,9 @@ from sound_inputs import sound_inputs
 SEED = 8
 MOST_S = 5.0
 COUNTS = {
-    "tiff": 420, "ome": 240, "raster": 220, "celltracks": 110, "omezarr": 110, "nd2": 150, "lif": 120, "czi": 120,
-    "protocol": 200, "samples": 180, "clinical": 50, "decisions": 40, "objects": 8, "score": 8, "labels": 4,
-    "outlines": 8, "study": 4, "reviews": 8,
+    "tiff": 430, "ome": 250, "raster": 350, "celltracks": 70, "omezarr": 70, "nd2": 200, "lif": 130, "czi": 130,
+    "protocol": 140, "samples": 180, "clinical": 20, "decisions": 10, "objects": 4, "score": 4, "labels": 2,
+    "outlines": 4, "study": 2, "reviews": 4,
 }  # fmt: skip
 
 

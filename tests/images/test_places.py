@@ -8,6 +8,8 @@ import sys
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from strategies import examples, urls_with_a_secret
 
 from cher2.errors import ImageError, StudyError
 from cher2.images.places import SCHEMES, is_remote, is_url, place, refuse_url, shown, within
@@ -99,3 +101,13 @@ print([name for name in ("fsspec", "upath", "s3fs", "aiohttp", "botocore", "temp
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "[]\n"
+
+
+@given(urls_with_a_secret())
+@settings(max_examples=examples(60))
+def test_no_secret_of_a_url_is_shown(url_and_secret):
+    url, secret = url_and_secret
+    assert secret not in shown(url)
+    with pytest.raises(StudyError) as caught:
+        refuse_url(url, "a study", StudyError, "Name a folder")
+    assert secret not in str(caught.value)

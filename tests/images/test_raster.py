@@ -157,3 +157,14 @@ def test_a_colour_picture_is_no_channel(tmp_path, brightness):
 def test_a_black_picture_is_black(tmp_path):
     image = saved_colours(tmp_path, np.zeros((8, 8, 3), np.uint8), "a.png")
     assert single_plane(image, "a.png").max() == 0
+
+
+@pytest.mark.parametrize("fields", [(20, 30, 3, 0, 0, 0, 0), (20, 30, 8, 5, 0, 0, 0), (20, 30, 8, 0, 0, 0, 9)])
+def test_a_header_that_no_png_has_is_refused_without_a_word(tmp_path, fields, capfd):
+    """Found by benchmarks/fuzz.py: libpng printed warnings of depth, colour and interlacing on the terminal."""
+    path = save(tmp_path / "a.png", GREY)
+    data, header = path.read_bytes(), b"IHDR" + struct.pack(">IIBBBBB", *fields)
+    path.write_bytes(data[:12] + header + struct.pack(">I", zlib.crc32(header)) + data[33:])
+    with pytest.raises(ImageError, match="header says what no PNG can"):
+        read_image(path)
+    assert capfd.readouterr() == ("", "")

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from scipy.stats import beta
+from strategies import cell_tables, examples
 
 from cher2.cells.objects import empty_objects
 from cher2.errors import Cher2Error, GradingError, SampleSheetError
@@ -352,3 +353,25 @@ def test_counts_add_up_and_time_is_short():
     names = [f"P{p}" for p in np.unique(patient)]
     assert table["patient_id"].tolist() == names
     np.testing.assert_array_equal(found.to_numpy(), counted[np.unique(patient)])
+
+
+@given(cell_tables(), st.sampled_from(["all", "her2_positive"]), st.integers(1, 6))
+@settings(max_examples=examples(25))
+def test_of_any_cells_the_groups_partition_the_patients_and_intervals_cover(cells, count, least):
+    table = summarise_patients(cells, rules(count=count, min_ctcs=least))
+    assert sorted(table["patient_id"]) == sorted(cells["patient_id"].unique())
+    assert table["group"].isin(["high", "low", "excluded", "undefined"]).all()
+    ctcs = cells[cells["kind"] == "ctc"]
+    assert table["n_ctcs"].sum() == len(ctcs)
+    graded = table[[f"n_grade_{grade}" for grade in range(4)]].sum(axis=1)
+    assert graded.sum() == ctcs["grade_auto"].notna().sum()
+    strong, positive = table["n_grade_2"] + table["n_grade_3"], table["n_her2_positive"]
+    assert (positive == strong + table["n_grade_1"]).all()
+    assert (table["cher2_ratio"].notna() == (positive > 0)).all()
+    some = table[positive > 0]
+    assert (some["cher2_ratio"] == (strong / positive)[positive > 0]).all()
+    assert (some["ratio_low"] <= some["cher2_ratio"]).all()
+    assert (some["cher2_ratio"] <= some["ratio_high"]).all()
+    assert some[["ratio_low", "ratio_high", "p_high"]].apply(lambda column: column.between(0, 1).all()).all()
+    counted = table["n_ctcs"] if count == "all" else positive
+    assert ((table["group"] == "excluded") == (counted < least)).all()

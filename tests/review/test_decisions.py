@@ -20,6 +20,7 @@ from cher2.review.decisions import (
     times_set_back,
     utc_now,
 )
+from cher2.review.schema import decision_of
 
 
 @pytest.mark.parametrize(
@@ -90,3 +91,14 @@ def test_times_that_go_back_are_found_for_each_reader_and_computer():
     made = [a_decision(reader=who, machine=where, decided_at=f"2026-11-22T{when}") for who, where, when in times]
     assert times_set_back(made) == [made[1]]
     assert times_set_back([]) == []
+
+
+@pytest.mark.parametrize(
+    "change", [{"image": b"a.tif"}, {"reader": 3}, {"entry": "1"}, {"y_px": "far"}, {"grade": 2.0}, {"reason": None}]
+)
+def test_a_stored_row_with_a_value_of_another_kind_was_altered(change):
+    """Found by benchmarks/fuzz.py: a text stored as bytes ended in a TypeError when readers were sorted."""
+    row = asdict(a_decision("grade", 2, entry=1))
+    assert decision_of(row, "log").grade == 2
+    with pytest.raises(ReviewError, match="is no decision: it was altered"):
+        decision_of(row | change, "log")

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from cher2.batch.tasks import grade_frames
 from cher2.cells.flat_field import FlatField, Illumination
+from cher2.cells.objects import COLUMNS, GRADED
 from cher2.cells.segmented import measure_bodies, segment_image
 from cher2.errors import ReviewError, StudyError
 from cher2.images.files import find_image_files
@@ -25,6 +26,8 @@ from cher2.review.outline_rules import sample_rules
 from cher2.review.outline_saving import measure_again, save_correction, take_back
 from cher2.review.outlines import MEASURE_AGAIN, corrected_labels, corrected_objects, lost_corrections, read_corrected
 from cher2.study.folder import Study
+
+MEASURED_COLUMNS = [column.name for column in COLUMNS if column.name not in GRADED]
 
 
 @pytest.fixture
@@ -482,3 +485,28 @@ def test_corrections_on_any_other_labels(drawn, machine):
 def test_a_place_from_json():
     place = Place(4, 1.5, 2.25, 3.125)
     assert Place.from_dict(json.loads(json.dumps(place.as_dict()))) == place
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda record: record["rows"][0].pop("dapi_mean"),
+        lambda record: record["rows"][0].update(her2_mean={}),
+        lambda record: record["rows"][0].update(y_px=None),
+        lambda record: record["outlines"][0].update(object_id=2**40),
+        lambda record: record["outlines"][0].update(box=[float("inf"), 2, 1, 1]),
+        lambda record: record.update(reader=7),
+    ],
+)
+def test_a_correction_with_values_of_another_kind_is_refused(study, image, change):
+    """Found by benchmarks/fuzz.py: KeyError, TypeError and OverflowError in the midst of grading."""
+    row = dict.fromkeys(MEASURED_COLUMNS) | {"object_id": 9, "y_px": 1.5, "x_px": 1.5, "area_px": 4}
+    row |= {"image": image, "not_measurable": "", "touches_border": False}
+    drawn = Outline(9, 1, 1, np.ones((2, 2), bool))
+    path = write_correction(study, Correction(image, "Eva", "correct", "x", "y", outlines=(drawn,), rows=(row,)))
+    assert read_corrections(study, image)[0].rows == (row,)
+    record = json.loads(path.read_text(encoding="utf-8"))
+    change(record)
+    path.write_text(json.dumps(record), encoding="utf-8")
+    with pytest.raises(ReviewError, match="the correction of outlines cannot be read"):
+        read_corrections(study, image)

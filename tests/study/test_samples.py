@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given, settings
+from strategies import examples, sample_sheets
 
 from cher2.errors import SampleSheetError
 from cher2.images.files import ImageFile
@@ -150,3 +152,28 @@ def test_a_row_for_a_well_of_a_plate_that_cannot_be_read(tmp_path):
     # Such a plate is listed as one image, so that a run without a sheet says what is wrong with it.
     with pytest.raises(SampleSheetError, match=r"'p\.zarr' is one image, or a plate whose wells cannot be read"):
         assign_samples(files_in(tmp_path, ["p.zarr"]), tmp_path, sheet_of(tmp_path, "image,patient_id\np.zarr/B/3,A\n"))
+
+
+@given(sample_sheets)
+@settings(max_examples=examples(60))
+def test_any_sheet_gives_each_image_a_patient_or_is_refused(tmp_path_factory, content):
+    folder = tmp_path_factory.getbasetemp()
+    path = folder / "any_sheet.csv"
+    path.write_bytes(content)
+    try:
+        table = assign_samples(files_in(folder), folder, path)
+    except SampleSheetError as error:
+        words = error.remedy and str(error)
+    else:
+        words = "a result"
+        assert sorted(table["image"]) == sorted(NAMES)
+        assert (table["patient_id"] != "").all()
+        assert (table["sample_id"] != "").all()
+    assert words
+    assert "\n" not in words
+
+
+def test_columns_without_a_name_are_left_out(tmp_path):
+    """Found by benchmarks/fuzz.py: a spreadsheet's empty columns are several of one name, which pandas refused."""
+    sheet = sheet_of(tmp_path, "image,,patient_id,\nP1/a.tif,x,P1,y\nP1/b.tif,,P1,\nP2/deep/a.tif,,P2,\n")
+    assert assign_samples(files_in(tmp_path), tmp_path, sheet)["patient_id"].tolist() == ["P1", "P1", "P2"]

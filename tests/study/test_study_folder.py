@@ -344,3 +344,29 @@ def test_programs_that_ask_at_the_same_moment_get_one_identity(study):
         found = list(threads.map(lambda _: Study(study.path).identity, range(64)))
     assert len(set(found)) == 1
     assert [path.name for path in study.path.glob(".study_id*")] == []
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"patient_id": []},
+        {"n_ctcs": "many"},
+        {"n_ctcs": -1},
+        {"pixel_size_um": 0},
+        {"pixel_size_um": float("nan")},
+        {"gates": 3},
+        {"leukocytes_her2": [1]},
+        {"leukocytes_her2": {"median": "high", "n": 3}},
+    ],
+)
+def test_a_score_with_values_of_another_kind_is_none(study, change):
+    """Found by benchmarks/fuzz.py: they ended in a TypeError or ValueError far from the file."""
+    folder = study.folder_of("a.tif")
+    folder.mkdir(parents=True)
+    sound = {"image": "a.tif", "patient_id": "P1", "n_ctcs": 1, "pixel_size_um": 0.5, "leukocytes_her2": None}
+    (folder / "score.json").write_text(json.dumps(sound), encoding="utf-8")
+    assert study.score_of("a.tif") == sound
+    (folder / "score.json").write_text(json.dumps(sound | change), encoding="utf-8")
+    assert study.score_of("a.tif") is None
+    (folder / "score.json").write_text("[" * 100_000, encoding="utf-8")
+    assert study.score_of("a.tif") is None

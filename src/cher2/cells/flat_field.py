@@ -126,16 +126,13 @@ class FlatField:
         LookupError, TypeError, ValueError, ArithmeticError
             `record` is not that of a flat field.
         """
-        shape, reason = record["shape"], str(record["reason"])
-        stored = dict(record["illumination"])
-        # Without a reason there is none for any role, each has its own.
-        roles = ROLES if not reason else tuple(role for role in ROLES if role in stored)
+        shape = record["shape"]
         return cls(
             shape=None if shape is None else (int(shape[0]), int(shape[1])),
-            illumination={role: _illumination_from(stored[role]) for role in roles},
+            illumination={role: _illumination_from(found) for role, found in dict(record["illumination"]).items()},
             cells=int(record["cells"]),
             frames=int(record["frames"]),
-            reason=reason,
+            reason=str(record["reason"]),
         )
 
     def __str__(self) -> str:

@@ -11,6 +11,7 @@ from collections.abc import Iterable
 import pandas as pd
 
 from cher2.review.decisions import Decision, decisions_table
+from cher2.study.tables import quoted_csv
 
 _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
 # A text's own apostrophe is doubled, so that each text comes back as it was.
@@ -51,5 +52,4 @@ def guarded_columns(table: pd.DataFrame) -> pd.DataFrame:
 
 def decisions_csv(decisions: Iterable[Decision]) -> str:
     """Return decisions as CSV, one line each in the order given; numbers with all their digits."""
-    text: str = guarded_columns(decisions_table(decisions)).to_csv(index=False, lineterminator="\n")
-    return text
+    return quoted_csv(guarded_columns(decisions_table(decisions)))

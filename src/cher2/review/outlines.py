@@ -17,6 +17,7 @@ import pandas as pd
 from cher2.cells.objects import empty_objects, with_types
 from cher2.cells.sample_rules import SampleRules, grade_by_rules
 from cher2.cells.segmented import SegmentedImage
+from cher2.errors import StudyError
 from cher2.review.outline import Labels, place_of
 from cher2.review.outline_frame import (
     FrameOutlines,
@@ -162,6 +163,12 @@ def graded_rows(
     study, image = outlines.study, outlines.image
     if not numbers:
         return objects.iloc[:0]
+    if "duplicate_of" not in objects:
+        raise StudyError(
+            "the table of objects has no column duplicate_of",
+            where=str(study.folder_of(image)),
+            remedy="Run 'cher2 run' again with --force",
+        )
     known = outlines.measured
     due = [number for number in numbers if number not in known]
     if due and segmented is not None:

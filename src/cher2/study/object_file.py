@@ -32,10 +32,6 @@ _TYPES = {
     "Int8": ("integer",),
 }
 _FITTING = {column.name: _TYPES[column.dtype] for column in COLUMNS}
-_ALWAYS: tuple[str, ...] = ("object_id",)
-_NEEDED: dict[str, tuple[str, ...]] = {
-    "objects.parquet": ("image", "object_id", "y_px", "x_px", "diameter_um", "kind", "duplicate_of")
-}
 _sound: list[pyarrow.Schema] = []
 
 _Item = TypeVar("_Item")
@@ -98,8 +94,7 @@ def read_objects(path: Path, columns: Sequence[str] | None = None, kinds: Sequen
             table = table.filter(compute.is_in(table["kind"], pyarrow.array(kinds, table.schema.field("kind").type)))
     except (OSError, KeyError, pyarrow.ArrowException) as error:
         raise _unreadable(path, error) from error
-    needed = _NEEDED.get(path.name, _ALWAYS) if columns is None else columns
-    if missing := [name for name in needed if name not in table.column_names]:
+    if missing := [name for name in columns or ("object_id",) if name not in table.column_names]:
         raise StudyError(
             f"the table of objects has no column {missing[0]}",
             where=str(path),

@@ -77,8 +77,9 @@ def _by_sheet(files: Sequence[ImageFile], folder: Path, path: Path) -> pd.DataFr
                 where=str(path),
                 remedy="A sample sheet has the columns image and patient_id",
             )
-    kept = sheet.reindex(columns=list(COLUMNS), fill_value="")
-    sheet = pd.DataFrame({name: kept[name].str.strip() for name in COLUMNS})
+    # Not by reindex: of columns without a name there may be several.
+    kept = {name: sheet[name].str.strip() if name in sheet else "" for name in COLUMNS}
+    sheet = pd.DataFrame(kept, index=sheet.index, dtype=str)
     _check_patients(sheet, path)
     _check_draws(sheet, path)
     known = _by_location(files, folder)

@@ -84,7 +84,20 @@ def write_csv(table: pd.DataFrame, path: Path) -> None:
 
 def csv_text(table: pd.DataFrame, *, header: bool = True) -> str:
     """Return a table as CSV with six significant digits, or its rows alone."""
-    text: str = table.to_csv(index=False, header=header, float_format="%.6g", lineterminator="\n")
+    return quoted_csv(table, header=header, float_format="%.6g")
+
+
+def quoted_csv(table: pd.DataFrame, *, header: bool = True, float_format: str | None = None) -> str:
+    """Return a table as CSV that is read as it was: where a text holds a carriage return, all texts have quotes.
+
+    Python's writer quotes only its own end of line, and its reader takes either for one.
+    """
+    for quoting in (csv.QUOTE_MINIMAL, csv.QUOTE_NONNUMERIC):
+        text: str = table.to_csv(
+            index=False, header=header, float_format=float_format, lineterminator="\n", quoting=quoting
+        )
+        if "\r" not in text:
+            break
     return text
 
 

@@ -27,12 +27,12 @@ from forked_commands import PROGRAM, contents, difference
 
 FAKE_TIME = "libfaketime.so.1"
 DISK_KB = (40, 80, 120, 160, 240, 320, 400, 500, 600, 700, 800, 900, 1000, 1200, 1400)
-FILE_BYTES = (0, 100, 500, 1000, 2000, 4000, 8000, 16_000, 32_000, 64_000, 100_000, 200_000)
-HANDLES = (3, 4, 5, 6, 7, 8, 10, 12, 16, 24, 32, 48)
+FILE_BYTES = (0, 100, 1000, 4000, 16_000, 64_000)
+HANDLES = (3, 4, 5, 6, 8, 10, 16, 24)
 ROOT_OVERRIDES = (1, 2)
 """CAP_DAC_OVERRIDE and CAP_DAC_READ_SEARCH of linux/capability.h: without them, root is refused like anybody."""
 
-TOGETHER = 20
+TOGETHER = 10
 COMMANDS = ("run", "regrade", "report", "compare", "export qupath", "export cellprofiler")
 
 Prepare = Callable[[], object]
@@ -219,7 +219,7 @@ def locks_left(ground: Ground) -> Row:
     return row
 
 
-def goes_away(trial: Trial, moved: bool, times: int = 20) -> Row:
+def goes_away(trial: Trial, moved: bool, times: int = 12) -> Row:
     """Take the study away at many moments."""
     row = Row("")
     trial.learn()
@@ -242,7 +242,7 @@ def goes_away(trial: Trial, moved: bool, times: int = 20) -> Row:
     return row
 
 
-def images_change(ground: Ground, times: int = 20) -> Row:
+def images_change(ground: Ground, times: int = 12) -> Row:
     """Exchange images of the same size and time while they are measured; the next run must find out."""
     row, home = Row(""), ground.home / "changing"
     shutil.copytree(ground.images, home / "images")
@@ -268,7 +268,11 @@ def images_change(ground: Ground, times: int = 20) -> Row:
 
 
 def exchange(files: Sequence[Path]) -> None:
-    """Exchange the bytes of files in pairs, and give each the time that it had."""
+    """Exchange the bytes of some files in pairs, and give each the time that it had.
+
+    Not of all: a folder of the same names and wholly other bytes is refused as another study's, and rightly.
+    """
+    files = files[: len(files) // 4 * 2]
     for one, other in zip(files[::2], files[1::2], strict=True):
         times = [(path.stat().st_atime_ns, path.stat().st_mtime_ns) for path in (one, other)]
         contents_of = [path.read_bytes() for path in (one, other)]

@@ -112,6 +112,7 @@ def start(words: Sequence[object], log: Path, prepare: Callable[[], object] = la
             os.dup2(writes, number)
         os.close(writes)
         os.close(reads)
+        sys.stdout, sys.stderr = os.fdopen(1, "w", closefd=False), os.fdopen(2, "w", closefd=False, buffering=1)
         sys.argv = ["cher2", *map(str, words)]
         prepare()
         code = _called()

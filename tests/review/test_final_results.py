@@ -184,6 +184,14 @@ def judge_undo_lost(study, entry):
         log.append([replace(entry, action="undo", refers_to=entry.decision_id, decision_id="b" * 32, entry=0)])
 
 
+def write_graded(study, image, objects, **words):
+    """Put other objects in the place of an image's, as grading writes them: with their CTCs counted beside them."""
+    objects.to_parquet(study.folder_of(image) / "objects.parquet", index=False)
+    counted = (objects["kind"] == "ctc") & (objects["duplicate_of"] == "")
+    score = study.score_of(image) | {"n_ctcs": int(counted.sum())} | words
+    (study.folder_of(image) / SCORE).write_text(json.dumps(score), encoding="utf-8")
+
+
 def scored_anew(study, image, drop=None, shift=0.0):
     """Give an image results of another measurement: its objects numbered anew, moved, one of them gone."""
     path = study.folder_of(image) / "objects.parquet"
@@ -191,10 +199,7 @@ def scored_anew(study, image, drop=None, shift=0.0):
     objects = objects[objects["object_id"] != drop].assign(
         object_id=lambda table: table["object_id"] + 5, y_px=lambda table: table["y_px"] + shift
     )
-    objects.to_parquet(path, index=False)
-    score = study.folder_of(image) / SCORE
-    words = json.loads(score.read_text(encoding="utf-8"))
-    score.write_text(json.dumps(words | {"measuring": "another"}), encoding="utf-8")
+    write_graded(study, image, objects, measuring="another")
 
 
 def test_decisions_find_their_cells_again_after_the_image_was_scored_anew(study, judge):
@@ -215,7 +220,7 @@ def test_a_decision_on_what_is_a_copy_by_now_changes_no_count_and_is_listed(stud
     path = study.folder_of(cell["image"]) / "objects.parquet"
     objects = pd.read_parquet(path)
     objects.loc[objects["object_id"] == cell["object_id"], "duplicate_of"] = "P03/frame_00.ome.tif 7"
-    objects.to_parquet(path, index=False)
+    write_graded(study, cell["image"], objects)
     derived = derive(study)
     assert [lost.decision_id for lost in derived.review.lost] == [entry.decision_id]
     assert "copies of a cell in another frame by now" in " ".join(derived.review.notes())

@@ -61,7 +61,8 @@ def audit(session: nox.Session) -> None:
     for python in PYTHONS:
         # The lists hold every package with its hash: pip itself is not needed to find out what would be installed.
         given = ("--requirement", f"requirements/ci-{python}.txt", "--disable-pip", "--require-hashes")
-        session.run("pip-audit", *given, "--progress-spinner", "off", *ignored)
+        # Strict: where the service does not answer for a package, "none known" would be no finding.
+        session.run("pip-audit", "--strict", *given, "--progress-spinner", "off", *ignored)
 
 
 @nox.session(python=PYTHONS[0])

@@ -57,7 +57,6 @@ def test_outlines_that_were_changed_by_hand_are_named(study):
         for _ in range(3)
     ]
     names = [path.relative_to(study.path).as_posix() for path in paths]
-    derive(study)
     assert [one for one in found(study) if one[0] == "trail"] == []
     paths[0].write_text(paths[0].read_text().replace('"Ada"', '"Bob"'))
     forged = paths[2].with_name("0009-" + "a" * 12 + ".json")

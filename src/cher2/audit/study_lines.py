@@ -86,7 +86,7 @@ class _Protocol:
         software = software if isinstance(software, dict) else {}
         command = " ".join(map(str, run.get("command") or []))
         line = AuditLine(
-            at=str(facts.get("ended", "")),
+            at=event.at if event else str(facts.get("ended", "")),
             source="trail",
             number=number,
             who=f"cher2 {software.get('cher2', '')}".strip(),

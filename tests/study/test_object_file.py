@@ -18,6 +18,7 @@ SOUND = {"image": ["a.tif"], "object_id": [1], "y_px": [1.5], "kind": ["ctc"], "
         ([*SOUND, "kind"], [*SOUND.values(), ["ctc"]], "the column kind twice"),
         (list(SOUND), [*list(SOUND.values())[:-1], [1.5]], "double in its column duplicate_of"),
         (list(SOUND), [["a.tif"], ["one"], *list(SOUND.values())[2:]], "string in its column object_id"),
+        (list(SOUND), [pyarrow.array([None], pyarrow.string()), *list(SOUND.values())[1:]], "lacks values .* image"),
         (["image"], [["a.tif"]], "no column object_id"),
     ],
 )

@@ -32,6 +32,7 @@ _TYPES = {
     "Int8": ("integer",),
 }
 _FITTING = {column.name: _TYPES[column.dtype] for column in COLUMNS}
+_FILLED = ("image", "object_id", "kind", "duplicate_of")
 _sound: list[pyarrow.Schema] = []
 
 _Item = TypeVar("_Item")
@@ -152,11 +153,13 @@ def check_columns(table: pyarrow.Table, path: Path) -> None:
     import pyarrow
 
     schema = table.schema
+    empty = [name for name in _FILLED if name in schema.names and table[schema.names.index(name)].null_count]
     # Almost all tables of a study have one schema, and comparing two takes no time.
-    if _sound and schema.equals(_sound[-1]):
+    if not empty and _sound and schema.equals(_sound[-1]):
         return
     names = schema.names
     what = next((f"has the column {name} twice" for name in names if names.count(name) > 1), "")
+    what = what or next((f"lacks values in its column {name}" for name in empty), "")
     for name, kind in zip(names, schema.types, strict=True):
         values = kind.value_type if pyarrow.types.is_dictionary(kind) else kind
         if (

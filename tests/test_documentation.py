@@ -34,7 +34,9 @@ SHELLS = ("sh", "console", "powershell", "")
 # Inline code that begins with "cher2" and a word that is no command: the index, and its group.
 NO_COMMANDS = {"ratio", "high", "low"}
 
-OF_OTHERS = {"--only", "--kills", "--times", "--study", "--ctcs", "--lifetime", "--nthreads"}
+OF_OTHERS = {
+    *("--only", "--kills", "--times", "--study", "--ctcs", "--decisions", "--sqlite", "--lifetime", "--nthreads"),
+}
 """Options of benchmarks and of Dask that pages name."""
 
 

@@ -49,7 +49,7 @@ def test_a_file_that_cannot_be_read_is_an_outcome(tmp_path):
 def test_a_fault_of_cher2_is_named_with_its_file_and_stops_nobody(tmp_path):
     # No user can make this file; it stands for whatever nobody thought of.
     outcome = measure_file(ImageFile("a.tif", (None,)), tmp_path / "study", Protocol())
-    assert outcome.error == "TypeError"
+    assert outcome.error == "AttributeError"
     assert outcome.message.startswith("a.tif: this is a fault of cher2 (")
     assert "report it" in outcome.message
     assert "\n" not in outcome.message

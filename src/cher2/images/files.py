@@ -16,9 +16,10 @@ from typing import NamedTuple
 
 from cher2.errors import ImageError
 from cher2.images.celltracks_xml import is_export
-from cher2.images.folder_links import BELOW, listed_as
+from cher2.images.folder_links import BELOW
+from cher2.images.folder_listing import list_folder
 from cher2.images.image_folders import IMAGE_SUFFIXES, TIFF_SUFFIXES
-from cher2.images.omezarr_plate import is_zarr_folder, wells_of
+from cher2.images.omezarr_plate import wells_of
 from cher2.images.places import in_store, is_remote, place, shown
 from cher2.images.remote_folder import Stamp, list_remote
 from cher2.protocol import ROLES, Protocol
@@ -119,7 +120,7 @@ def find_image_files(folder: Path, protocol: Protocol) -> list[ImageFile]:
         paths = dict.fromkeys(stamps, "")
     else:
         stamps = {}
-        paths, zarr_folders = _list_folder(folder)
+        paths, zarr_folders = list_folder(folder)
     pattern = protocol.image.file_pattern
     if pattern:
         images = _channel_sets(folder, paths, protocol)
@@ -235,54 +236,8 @@ def _zarr_images(folder: Path, path: str) -> list[ImageFile]:
 def _names(folder: Path) -> list[str]:
     if is_remote(folder):
         return [path for path in list_remote(folder, deep=False).files if "/" not in path]
-    listed = _list_folder(folder, deep=False)[0]
+    listed = list_folder(folder, deep=False)[0]
     return [path for path, why in listed.items() if not why and "/" not in path]
-
-
-def _list_folder(folder: Path, deep: bool = True) -> tuple[dict[str, str], list[str]]:
-    """Return the files below a folder with why they are not opened, and its Zarr folders, as paths with "/"."""
-    if not folder.is_dir():
-        what = "it is a file, not a folder" if folder.exists() else "there is no such folder"
-        raise ImageError(what, where=shown(folder), remedy="Name the folder that holds the images")
-    root = folder.resolve()
-    found: dict[str, str] = {}
-    zarr_folders: list[str] = []
-    waiting = [""]
-    while waiting:
-        below = waiting.pop()
-        entries = _entries(folder / below)
-        if deep and is_zarr_folder(below or folder.name, (entry.name for entry in entries)):
-            if not below:
-                raise _is_one_image(folder)
-            zarr_folders.append(below)
-            continue
-        for entry in (e for e in entries if not e.name.startswith((".", "__MACOSX"))):
-            path = f"{below}/{entry.name}" if below else entry.name
-            if entry.is_dir(follow_symlinks=False):
-                waiting.extend([path] if deep else [])
-            elif listed := listed_as(root, entry, path):
-                found[listed[0]] = listed[1]
-    return found, zarr_folders
-
-
-def _is_one_image(folder: Path) -> ImageError:
-    return ImageError(
-        "it is a Zarr folder, one image or one plate",
-        where=str(folder),
-        remedy="Name the folder that it lies in, with no other images",
-    )
-
-
-def _entries(folder: Path) -> list[os.DirEntry[str]]:
-    try:
-        with os.scandir(folder) as entries:
-            return list(entries)
-    except OSError as error:
-        raise ImageError(
-            f"the folder cannot be listed ({error.strerror})",
-            where=shown(folder),
-            remedy="Give yourself the right to read it, or move it elsewhere",
-        ) from error
 
 
 def _channel_sets(folder: Path, paths: Iterable[str], protocol: Protocol) -> list[ImageFile]:

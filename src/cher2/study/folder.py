@@ -330,8 +330,7 @@ class Study:
     def under_way(self) -> bool:
         """Whether a run has begun and not come to its end: it goes on, or was broken off.
 
-        The waiting room is made before the first image is touched and goes after the last. While it is there, some
-        samples may be graded by the protocol in force and others by an older one.
+        While the waiting room is there, some samples may be graded by the protocol in force, others by an older one.
         """
         return (self.path / ".measured").is_dir()
 

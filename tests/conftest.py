@@ -7,6 +7,7 @@ import importlib
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import sysconfig
@@ -26,6 +27,10 @@ from cher2.simulate.study import simulate_study
 settings.register_profile("ci", derandomize=True, deadline=None)
 settings.register_profile("night", max_examples=2000, deadline=None, print_blob=True)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))
+
+# A shell's job in the background ignores Ctrl-C, and so would every program that a test starts and stops.
+if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # With this seed, all four groups are there: high, low, excluded and undefined.
 SETTINGS = StudySettings(

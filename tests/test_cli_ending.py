@@ -16,7 +16,10 @@ from cher2.cli_ending import INTERRUPTED, TERMINATED, run_to_its_end
 from cher2.errors import StudyError, refusal
 
 WAIT = """
-import sys, time
+import signal, sys, time
+# As a terminal's programs have it: under nohup, and in the background, they are told to ignore it.
+number = int(sys.argv[1])
+signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
 from cher2.cli_ending import run_to_its_end
 def command():
     try:
@@ -34,7 +37,7 @@ on_posix = pytest.mark.skipif(os.name != "posix", reason="signals of POSIX")
 @pytest.mark.parametrize("name", ["SIGTERM", "SIGHUP", "SIGINT"])
 def test_a_signal_stops_it_in_order(name):
     number, pipes = getattr(signal, name), {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-    with subprocess.Popen([sys.executable, "-c", WAIT], **pipes, text=True) as run:
+    with subprocess.Popen([sys.executable, "-c", WAIT, str(int(number))], **pipes, text=True) as run:
         assert run.stdout.readline() == "begun\n"
         began = time.monotonic()
         run.send_signal(number)

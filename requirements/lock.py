@@ -14,6 +14,9 @@ ROOT = Path(__file__).resolve().parents[1]
 
 PYTHONS = ("3.11", "3.12", "3.13")
 
+PATCH = 7
+"""Of the first patch release of a Python alone some packages say that they do not run on it."""
+
 HEADER = """\
 # What CI installs under Python {python} on Linux (x86-64): versions and hashes of cher2[docs,test] and all it needs.
 # Made by "nox -s lock" (requirements/lock.py); not edited by hand. Users are not bound by it.
@@ -29,8 +32,8 @@ def lock(python: str) -> Path:
         Such as ``3.11``; it need not be installed.
     """
     path = ROOT / "requirements" / f"ci-{python}.txt"
-    words = ["uv", "pip", "compile", "pyproject.toml", "--extra", "test", "--extra", "docs", "--python-version", python]
-    words += ["--constraint", "requirements/wanted.txt"]
+    words = ["uv", "pip", "compile", "pyproject.toml", "--extra", "test", "--extra", "docs"]
+    words += ["--python-version", f"{python}.{PATCH}"]
     words += ["--python-platform", "x86_64-manylinux_2_28", "--generate-hashes", "--no-header", "--upgrade", "--quiet"]
     # Only the index that everybody can reach: a machine's own mirror may hold other files.
     words += ["--no-config", "--default-index", "https://pypi.org/simple"]

@@ -1,6 +1,7 @@
 """The clinical table: what is accepted, what is refused, and what is derived from it."""
 
 import csv
+import io
 
 import numpy as np
 import pandas as pd
@@ -175,7 +176,7 @@ def test_half_a_pair_of_columns_is_refused():
 @given(clinical_tables)
 @settings(max_examples=examples(25))
 def test_any_table_is_compared_within_the_laws_of_chance_or_refused(content):
-    names, *rows = list(csv.reader(content.decode().splitlines(keepends=True)))
+    names, *rows = list(csv.reader(io.StringIO(content.decode(), newline="")))
     patients = pd.DataFrame({"patient_id": [f"P{k}" for k in range(8)], "group": ["high", "low"] * 4})
     try:
         table = compare_cohorts(patients, pd.DataFrame(rows, columns=names, dtype=str)).table

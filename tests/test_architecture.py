@@ -149,6 +149,10 @@ def test_the_package_and_its_command_start_without_heavy_libraries(statement):
     assert not loaded & (heavy | DESKTOP)
 
 
+def test_a_run_that_nobody_reviewed_loads_no_database_nor_figures():
+    assert not loaded_by("import cher2.batch.run, cher2.report.renewal") & {"sqlalchemy", "matplotlib"}
+
+
 def test_scoring_asks_for_no_segmenter_beside_the_built_in_one():
     score = (
         "import numpy; from cher2.cells.segmenters import registry; registry.entry_points = None; "

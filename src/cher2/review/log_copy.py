@@ -12,12 +12,15 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from cher2.errors import ReviewError
 from cher2.review.open_log import REVIEWS, VARIABLE, open_log, was_reviewed
-from cher2.review.sql_log import SqlLog
 from cher2.study.folder import Study
 from cher2.study.identity import IDENTITY
+
+if TYPE_CHECKING:
+    from cher2.review.sql_log import SqlLog
 
 _COPIES = 5
 
@@ -60,6 +63,8 @@ def reading_log(study: Study, url: str = "") -> Iterator[SqlLog | None]:
 
 
 def _sql_log(study: Study, url: str) -> SqlLog:
+    from cher2.review.sql_log import SqlLog
+
     log = open_log(study, url)
     if not isinstance(log, SqlLog):
         raise ReviewError("this log of decisions has no chain", where=log.where, remedy="Keep it in a database")

@@ -6,10 +6,12 @@ import errno
 import os
 import sqlite3
 from pathlib import Path
-
-from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+from typing import TYPE_CHECKING
 
 from cher2.errors import ReviewError
+
+if TYPE_CHECKING:
+    from sqlalchemy.exc import SQLAlchemyError
 
 
 class DamagedLogError(ReviewError):
@@ -47,7 +49,8 @@ _CAUSES = (
 
 def explained(error: SQLAlchemyError | sqlite3.Error, path: Path) -> ReviewError:
     """Return what an error on a log's file means, with its remedy."""
-    cause = error.orig if isinstance(error, DBAPIError) else error
+    # SQLAlchemy wraps the database's own error; it is not imported where nobody reviewed.
+    cause = getattr(error, "orig", None) or error
     name = getattr(cause, "sqlite_errorname", type(cause).__name__)
     if name.startswith(("SQLITE_CANTOPEN", "SQLITE_IOERR")):
         if no_file_can_be_opened():

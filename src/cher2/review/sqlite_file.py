@@ -12,10 +12,12 @@ import sqlite3
 import uuid
 from contextlib import closing
 from pathlib import Path
-
-from sqlalchemy import URL, Connection, Engine, create_engine, event
+from typing import TYPE_CHECKING
 
 from cher2.review.network_disk import network_type
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection, Engine
 
 
 def connect(path: Path, timeout_s: float) -> sqlite3.Connection:
@@ -117,6 +119,9 @@ def open_engine(path: Path, timeout_s: float, writes: str) -> Engine:
         The execution option of transactions that write: they take the file's lock at their start, because one that
         asks for it later, after it has read, can be refused without waiting.
     """
+    # Not above: every run looks whether there is a file, and most studies have none.
+    from sqlalchemy import URL, create_engine, event
+
     address = URL.create("sqlite", database=str(path))
     engine = create_engine(address, creator=lambda: _connect_safely(path, timeout_s), hide_parameters=True)
 

@@ -26,6 +26,7 @@ import cher2.exchange.export
 import cher2.report.page
 import cher2.report.sections  # noqa: F401
 from cher2.cli import main
+from cher2.study.trail import TRAIL, read_trail
 
 PROGRAM = "from cher2.cli import main; main()"
 PATIENCE_S = 240.0
@@ -156,11 +157,18 @@ def family_of(process: int) -> list[psutil.Process]:
 
 
 def contents(folder: Path, but: Sequence[str] = ("provenance.json", "study_id")) -> dict[str, str]:
-    """Return a hash of every file of a folder, times in a page aside; some only by their names."""
+    """Return a hash of every file of a folder, times in a page aside; some only by their names.
+
+    The trail tells of every command, also of those that were killed: it differs, and must hold.
+    """
     found = {}
     for path in sorted(folder.rglob("*")) if folder.is_dir() else ():
         name = path.relative_to(folder).as_posix()
-        if path.is_dir():
+        if path.name == TRAIL:
+            found[f"{name}/"] = str(read_trail(path.parent).faults)
+        elif path.parent.name == TRAIL:
+            continue
+        elif path.is_dir():
             found[f"{name}/"] = ""
         elif path.name in but or name.startswith("reviews.sqlite"):
             found[name] = "there"

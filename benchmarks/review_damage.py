@@ -18,7 +18,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "review"))
 
 import numpy as np
 from appending import CONTEXT, append_many, append_without_handles, asked, decision, start
-from fault_row import Row, small_disk
+from review_fault import Row, small_disk
 from private_postgres import IN_URL, PrivatePostgres
 
 from cher2.batch.run import run_study

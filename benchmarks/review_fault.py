@@ -1,4 +1,4 @@
-"""A row of the table of faults, and what its makers share; no benchmark itself."""
+"""A row of the table of faults of reviews, and what its makers share; no benchmark itself."""
 
 from __future__ import annotations
 

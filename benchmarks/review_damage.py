@@ -18,8 +18,8 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "review"))
 
 import numpy as np
 from appending import CONTEXT, append_many, append_without_handles, asked, decision, start
-from review_fault import Row, small_disk
 from private_postgres import IN_URL, PrivatePostgres
+from review_fault import Row, small_disk
 
 from cher2.batch.run import run_study
 from cher2.errors import ReviewError

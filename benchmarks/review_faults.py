@@ -26,8 +26,8 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "review"))
 import numpy as np
 import review_damage as more
 from appending import CONTEXT, append_under_limit, asked, decision, hold, kill_at_random, open_at, start, try_as
-from review_fault import Row, refused, small_disk
 from private_postgres import PrivatePostgres
+from review_fault import Row, refused, small_disk
 
 from cher2.errors import ReviewError
 from cher2.review.sqlite_log import SqliteLog

@@ -31,7 +31,7 @@ simulate_study(Path(PLACE), StudySettings(patients=8, frames_per_patient=3, fram
 PATIENCE_S = 180
 LEAVE_S = 5.0
 MEMORY_BYTES = 1 << 30
-LARGE = (4, 7000, 7000)
+LARGE = (4, 4000, 4000)
 KEPT = (".parquet", ".tif", ".csv")
 
 

@@ -57,6 +57,10 @@ def scheduler(
     file = folder / f"scheduler-{time.monotonic_ns()}.json"
     words = ("--host", f"{protocol}://127.0.0.1", "--port", port, "--no-dashboard", "--scheduler-file", file)
     with process("scheduler", *words, folder=folder, says="Scheduler at", **environment) as own:
+        # It is there before it is written.
+        until = time.monotonic() + 20
+        while not file.read_text().endswith("}") and time.monotonic() < until:
+            time.sleep(0.02)
         yield json.loads(file.read_text())["address"], own
 
 

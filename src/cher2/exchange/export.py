@@ -26,7 +26,7 @@ from cher2.review.results import decided, with_final
 from cher2.study.fault_file import faults_filed
 from cher2.study.file_set import remove, replaced_together
 from cher2.study.folder import Study
-from cher2.study.provenance import state_of
+from cher2.study.provenance import check_at_rest, state_of
 from cher2.study.tables import sweep_partials, write_whole
 
 Form = Literal["qupath", "labels", "decisions", "mcmicro", "cellprofiler", "anndata"]
@@ -111,11 +111,7 @@ def _watched(study: Study, progress: Progress) -> Progress:
     StudyError
     """
     before, where = state_of(study), str(study.path)
-    if study.under_way:
-        remedy = "Run 'cher2 run' again with the same images: it goes on where it stopped"
-        raise StudyError(
-            "the study is not finished: a run of it is still going on, or was broken off", where=where, remedy=remedy
-        )
+    check_at_rest(study)
 
     def told(done: int, total: int) -> None:
         if state_of(study) != before:

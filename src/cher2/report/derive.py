@@ -33,6 +33,7 @@ from cher2.review.results import LOST, ReviewSummary, StudyReadings, scan_review
 from cher2.study.fault_file import faults_filed
 from cher2.study.file_set import remove, replaced_together
 from cher2.study.folder import Study
+from cher2.study.provenance import check_at_rest
 from cher2.study.tables import csv_text, read_csv, sweep_partials
 from cher2.study.trail import add_event, read_trail
 
@@ -282,12 +283,7 @@ class _Source:
 
 def _check_finished(study: Study, unscored: pd.Series[str]) -> None:
     """Refuse a study whose last run has not come to its end, or with images neither scored nor found to fail."""
-    if study.under_way:
-        raise StudyError(
-            "the study is not finished: a run of it is still going on, or was broken off",
-            where=str(study.path),
-            remedy="Run 'cher2 run' again with the same images: it goes on where it stopped",
-        )
+    check_at_rest(study)
     failed = set(study.failed["image"])
     left = [image for image in unscored if image not in failed]
     if left:

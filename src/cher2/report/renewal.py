@@ -11,6 +11,7 @@ from cher2.report.derive import PAGE, Derived
 from cher2.report.write import assumptions, write_report
 from cher2.study.folder import Study
 from cher2.study.provenance import read_provenance, software
+from cher2.study.trail import sha256_of
 
 MARK = b"<!-- made from "
 """Begins the page's last line: digests of what the page was made from and of the page above it. A page that somebody
@@ -72,14 +73,6 @@ def _made_from(study: Study, derived: Derived, said: Sequence[str]) -> str:
         read_provenance(study.path).get("images"),
         software(),
         words,
-        [_digest(study.path / name) for name in SHOWN],
+        [sha256_of(path) if path.is_file() else "" for path in (study.path / name for name in SHOWN)],
     ]
     return hashlib.sha256(json.dumps(parts).encode(errors="surrogatepass")).hexdigest()
-
-
-def _digest(path: Path) -> str:
-    """Return a digest of a file; empty where it is not there."""
-    if not path.is_file():
-        return ""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

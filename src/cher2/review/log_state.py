@@ -87,6 +87,7 @@ def log_state(study: Study, url: str = "") -> LogState:
     """
     heads = noted_heads(read_trail(study.path).events)
     with reading_log(study, url) as log:
-        rows = [] if log is None else log.rows()
-    head = Head(rows[-1]["entry"], rows[-1]["hash"]) if rows else Head()
-    return LogState(head, tuple(broken_entries(rows, *heads)))
+        if log is None:
+            return LogState(Head(), tuple(broken_entries([], *heads)))
+        # The entries are looked at one by one: of a long log, not all are held.
+        return LogState(log.head(), tuple(log.broken_entries(*heads)))

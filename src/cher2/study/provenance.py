@@ -256,6 +256,21 @@ def state_of(study: Study) -> tuple[int, str]:
         return -1, now()
 
 
+def check_at_rest(study: Study) -> None:
+    """Refuse a study that a run is writing to, or was broken off in.
+
+    Raises
+    ------
+    StudyError
+    """
+    if study.under_way:
+        raise StudyError(
+            "the study is not finished: a run of it is still going on, or was broken off",
+            where=str(study.path),
+            remedy="Run 'cher2 run' again with the same images: it goes on where it stopped",
+        )
+
+
 def runs_of(record: Mapping[str, Any]) -> list[dict[str, Any]]:
     """Return the runs that a provenance tells of, oldest first; of an earlier cher2's, its only one."""
     runs = record.get("runs")
